@@ -1,0 +1,1 @@
+"""The alert engine: conditions, alarm signals, notification and the station page."""

@@ -1,0 +1,1 @@
+"""Getting an alarm to a person: the outbox and its channels."""

@@ -1,0 +1,1 @@
+"""The station page: what a nurse sees."""

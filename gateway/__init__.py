@@ -1,0 +1,1 @@
+"""The edge: everything between a wearable and the durable uplink to ingest."""

@@ -1,0 +1,1 @@
+"""The ingest worker: sources, validation, filters and stores."""

@@ -1,0 +1,1 @@
+"""Where readings come to rest: the embedded store."""

@@ -1,0 +1,1 @@
+"""Simulated bodies, wearables, gateways and recordings: everything the tests and the demo are fed with."""

@@ -1,0 +1,178 @@
+"""Readings as columns: the form in which they are journalled, stored and judged.
+
+One `SampleBlock` holds what one group commit brought, for many devices. Work across devices is then work on arrays,
+and a journal record decodes without touching a single reading. Encode and decode are a pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, Final, TypeAlias
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from vitals.errors import MalformedMessageError
+
+_VERSION: Final = 1
+
+SAMPLE_DTYPE: Final = np.dtype(
+    [
+        ("sampled_at_ns", "<i8"),  # when the body produced it, UTC
+        ("received_at_ns", "<i8"),  # when ingest got it, UTC
+        ("raw", "<f8"),  # as received; NaN where nothing was
+        ("value", "<f8"),  # validated and filtered; NaN where missing, with the reason
+        ("uncertainty_ms", "<f4"),  # of sampled_at_ns
+        ("device", "<u4"),  # index into SampleBlock.devices
+        ("sequence", "<u2"),
+        ("vital", "u1"),
+        ("reason", "u1"),
+        ("quality", "u1"),
+        ("clock", "u1"),  # ClockSource
+    ]
+)
+Rows: TypeAlias = npt.NDArray[Any]  # structured, SAMPLE_DTYPE
+
+
+class RecordKind(IntEnum):
+    """What a record of the ingest journal holds."""
+
+    SAMPLES = 1  # `encode_block`
+    STATUS = 2  # `vitals.control.encode_status`: a gateway came, went or reported
+
+
+@dataclass(frozen=True, slots=True)
+class WaveformRow:
+    """One waveform block as received, and its band-passed form where the stream has one.
+
+    `device`: index into `SampleBlock.devices`. `samples`: little-endian integers of `width_bytes`. `filtered`:
+    little-endian float32 of the same number of samples, or empty.
+    """
+
+    device: int
+    waveform: int
+    started_at_ns: int
+    received_at_ns: int
+    sample_rate_hz: float
+    width_bytes: int
+    quality: int
+    samples: bytes
+    filtered: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleBlock:
+    """Readings of many devices in arrival order.
+
+    `devices`, `patients`, `gateways`: parallel; who wears the device (a pseudonym, `""` when nobody is assigned) and
+    which gateway heard it. `rows`: shape (n,), `SAMPLE_DTYPE`.
+    """
+
+    devices: tuple[str, ...]
+    patients: tuple[str, ...]
+    gateways: tuple[str, ...]
+    rows: Rows
+    waveforms: tuple[WaveformRow, ...] = field(default=())
+
+
+def encode_block(block: SampleBlock) -> bytes:
+    """The journal form of `block`."""
+    return msgspec.msgpack.encode(
+        [
+            _VERSION,
+            block.devices,
+            block.patients,
+            block.gateways,
+            block.rows.tobytes(),
+            [
+                (
+                    w.device,
+                    w.waveform,
+                    w.started_at_ns,
+                    w.received_at_ns,
+                    w.sample_rate_hz,
+                    w.width_bytes,
+                    w.quality,
+                    w.samples,
+                    w.filtered,
+                )
+                for w in block.waveforms
+            ],
+        ]
+    )
+
+
+class _Stored(msgspec.Struct, array_like=True, frozen=True):
+    version: int
+    devices: tuple[str, ...]
+    patients: tuple[str, ...]
+    gateways: tuple[str, ...]
+    rows: bytes
+    waveforms: list[tuple[int, int, int, int, float, int, int, bytes, bytes]]
+
+
+_DECODER: Final = msgspec.msgpack.Decoder(_Stored)
+
+
+def decode_block(payload: bytes) -> SampleBlock:
+    """Read a journal record; raises `MalformedMessageError` for anything that `encode_block` did not write."""
+    try:
+        stored = _DECODER.decode(payload)
+        if stored.version != _VERSION:
+            raise MalformedMessageError(
+                "unknown_version",
+                "version",
+                f"a sample block of version {stored.version} cannot be read here",
+            )
+        rows = np.frombuffer(stored.rows, dtype=SAMPLE_DTYPE)
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        raise MalformedMessageError("truncated", "", f"not a sample block: {error}") from error
+    devices = len(stored.devices)
+    if len(stored.patients) != devices or len(stored.gateways) != devices:
+        raise MalformedMessageError("type", "patients", "devices, patients and gateways differ in length")
+    if (rows.size and int(rows["device"].max()) >= devices) or any(w[0] >= devices for w in stored.waveforms):
+        raise MalformedMessageError("type", "rows", "a row names a device that the block does not list")
+    return SampleBlock(
+        stored.devices,
+        stored.patients,
+        stored.gateways,
+        rows,
+        tuple(WaveformRow(*w) for w in stored.waveforms),
+    )
+
+
+def concatenate(blocks: Sequence[SampleBlock]) -> SampleBlock:
+    """One block with the rows of all, in order; a device that several blocks list gets one index."""
+    if len(blocks) == 1:
+        return blocks[0]
+    index: dict[tuple[str, str, str], int] = {}
+    rows: list[Rows] = []
+    waveforms: list[WaveformRow] = []
+    for block in blocks:
+        keys = zip(block.devices, block.patients, block.gateways, strict=True)
+        moved = np.array([index.setdefault(key, len(index)) for key in keys], dtype=np.uint32)
+        part = block.rows.copy()
+        if part.size:
+            part["device"] = moved[part["device"]]
+        rows.append(part)
+        waveforms.extend(_moved(w, int(moved[w.device])) for w in block.waveforms)
+    devices, patients, gateways = zip(*index, strict=True) if index else ((), (), ())
+    joined = np.concatenate(rows) if rows else np.empty(0, SAMPLE_DTYPE)
+    return SampleBlock(devices, patients, gateways, joined, tuple(waveforms))
+
+
+def _moved(row: WaveformRow, device: int) -> WaveformRow:
+    return WaveformRow(
+        device,
+        row.waveform,
+        row.started_at_ns,
+        row.received_at_ns,
+        row.sample_rate_hz,
+        row.width_bytes,
+        row.quality,
+        row.samples,
+        row.filtered,
+    )

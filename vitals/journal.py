@@ -1,0 +1,471 @@
+"""The durable journal: an append-only log with named cursors, in one SQLite file.
+
+The gateway's spool, the ingest worker's output, the alarm log and the notification outbox are all this class. A
+writer appends records and returns when they are on disk; a consumer reads after its cursor, does its work, and moves
+the cursor when that work is durable elsewhere. A slow consumer lags behind its own cursor and holds nobody up.
+
+What it promises
+- `append` returns after the commit is durable (WAL, `synchronous=FULL`); a `kill -9` or a power cut afterwards loses
+  nothing.
+- Sequences rise by one and are never used twice, across restarts and trimming.
+- Marks given to `append` are committed in the same transaction: a consumer that writes its results into a journal keeps
+  "how far" and "what came of it" together.
+- One process writes (held by a lock on `<file>.lock`); any number of processes read at the same time.
+- SQLite is the one that `apsw` carries, free of the WAL-reset bug that Debian 12's has (docs/decisions/0002).
+
+At the bound: records that every cursor has passed go first. If that is not enough, `WhenFull.REFUSE` makes `append`
+raise `JournalFullError` and loses nothing; `WhenFull.DROP_OLDEST` deletes the oldest unread records and keeps an
+entry in `gaps()` that says which, how many and why.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Final, Self
+
+import apsw
+
+from vitals.errors import ConfigurationError, JournalCorruptError, JournalFullError
+
+_APPLICATION_ID: Final = 0x57_4C_4A_31  # "WLJ1": tells a journal from any other SQLite file
+_BUSY_TIMEOUT_MS: Final = 5_000
+_WAL_PAGES: Final = 4_000  # 16 MB between checkpoints: fewer fsyncs of the main file, a bounded log
+_TRIM_CHUNK: Final = 2_000  # records deleted per transaction, so that an append never waits long
+_MIGRATIONS: Final[tuple[str, ...]] = (
+    """
+    CREATE TABLE record(
+        sequence INTEGER PRIMARY KEY,
+        kind INTEGER NOT NULL,
+        appended_at_ns INTEGER NOT NULL,
+        end_offset INTEGER NOT NULL,  -- bytes appended so far, this record included: size without a scan
+        payload BLOB NOT NULL
+    );
+    CREATE TABLE cursor(name TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE mark(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE gap(
+        id INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+        bytes INTEGER NOT NULL, reason TEXT NOT NULL
+    );
+    """,
+)
+
+
+class WhenFull(Enum):
+    """What happens when unread records reach the bound."""
+
+    REFUSE = "refuse"
+    DROP_OLDEST = "drop_oldest"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How large and how old a journal may grow.
+
+    `max_bytes`: of payload (the file is a little larger). `max_age_s`: of unread records, `None` for any.
+    `keep_read_s`: how long records stay that every cursor has passed, for restarts and late readers.
+    """
+
+    max_bytes: int = 2 << 30
+    max_age_s: float | None = None
+    keep_read_s: float = 600.0
+    when_full: WhenFull = WhenFull.REFUSE
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One entry. `kind` is the writer's own small number for what the payload is."""
+
+    sequence: int
+    kind: int
+    appended_at_ns: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Records `first` to `last` that were dropped before every cursor had passed them."""
+
+    at_ns: int
+    first: int
+    last: int
+    bytes: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trimmed:
+    """What one `trim` removed: records that all had read, and records that some had not."""
+
+    read: int = 0
+    dropped: int = 0
+
+
+class Journal:
+    """See the module's text. Safe to call from several threads; `append` and `trim` wait for each other."""
+
+    def __init__(self, path: Path, *, bounds: Bounds | None = None, read_only: bool = False) -> None:
+        self.path = path
+        self.bounds = bounds or Bounds()
+        self._lock = threading.Lock()
+        self._listeners: list[Callable[[], None]] = []
+        self._owner = None if read_only else _take_ownership(path)
+        try:
+            self._db = _connect(path, read_only=read_only)
+            if not read_only:
+                _migrate(self._db, path)
+            self._check_readable()
+        except BaseException:
+            _release(self._owner)
+            raise
+        self._reader = self._db if read_only else _connect(path, read_only=True)
+        self._reading = self._lock if read_only else threading.Lock()
+        self._newest, self._appended_bytes = self._tail()
+        self._trimmed_bytes = self._head_offset()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; committed records need no closing to be safe."""
+        with self._lock:
+            self._reader.close()
+            self._db.close()
+            _release(self._owner)
+
+    # -- writing -----------------------------------------------------------------------------------------------------
+
+    def append(
+        self,
+        records: Sequence[tuple[int, bytes]],
+        *,
+        now_ns: int,
+        marks: Mapping[str, bytes] | None = None,
+        cursors: Mapping[str, int] | None = None,
+    ) -> int:
+        """Commit `(kind, payload)` records, marks and cursor moves in one durable transaction; the newest sequence.
+
+        Raises `JournalFullError` (nothing was written, call again later) at the bound of a refusing journal or
+        when the disk is full.
+        """
+        size = sum(len(payload) for _, payload in records)
+        with self._lock:
+            self._make_room(size, now_ns)
+            newest, offset = self._newest, self._appended_bytes
+            rows = []
+            for kind, payload in records:
+                newest, offset = newest + 1, offset + len(payload)
+                rows.append((newest, kind, now_ns, offset, payload))
+            with self._transaction():
+                self._db.executemany("INSERT INTO record VALUES(?,?,?,?,?)", rows)
+                for key, value in (marks or {}).items():
+                    self._db.execute("INSERT OR REPLACE INTO mark VALUES(?,?)", (key, value))
+                for name, position in (cursors or {}).items():
+                    self._db.execute(_MOVE, (name, position))
+            self._newest, self._appended_bytes = newest, offset
+        for wake in tuple(self._listeners):
+            wake()
+        return newest
+
+    def move(self, name: str, position: int, *, marks: Mapping[str, bytes] | None = None) -> None:
+        """Move cursor `name` forward to `position` (create it there), never back. Durable on return."""
+        with self._lock, self._transaction():
+            self._db.execute(_MOVE, (name, position))
+            for key, value in (marks or {}).items():
+                self._db.execute("INSERT OR REPLACE INTO mark VALUES(?,?)", (key, value))
+
+    def rewind(self, name: str, position: int) -> None:
+        """Set cursor `name` to `position` even if that is back: reading again on purpose."""
+        with self._lock, self._transaction():
+            self._db.execute("INSERT OR REPLACE INTO cursor VALUES(?,?)", (name, position))
+
+    def forget(self, name: str) -> None:
+        """Remove cursor `name`, so that records need not wait for a consumer that is gone."""
+        with self._lock, self._transaction():
+            self._db.execute("DELETE FROM cursor WHERE name=?", (name,))
+
+    def trim(self, *, now_ns: int) -> Trimmed:
+        """Delete what the bounds allow: old read records always, unread ones only when dropping is the policy.
+
+        The newest record always stays: it carries the sequence on.
+        """
+        with self._lock:
+            read = self._delete_read(now_ns - int(self.bounds.keep_read_s * 1e9))
+            if self.bounds.when_full is WhenFull.REFUSE:
+                return Trimmed(read, 0)
+            dropped = self._drop_unread(0, now_ns)
+            return Trimmed(read, dropped)
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def read(self, after: int, *, limit: int = 1_000, max_bytes: int = 16 << 20) -> list[Record]:
+        """Up to `limit` records after sequence `after`, in order, and no more than about `max_bytes` of payload."""
+        found: list[Record] = []
+        taken = 0
+        with self._reading:
+            rows: Any = self._reader.execute(
+                "SELECT sequence, kind, appended_at_ns, payload FROM record WHERE sequence>? ORDER BY sequence LIMIT ?",
+                (after, limit),
+            )
+            for row in rows:
+                found.append(Record(*row))
+                taken += len(found[-1].payload)
+                if taken >= max_bytes:
+                    break
+        return found
+
+    def cursor(self, name: str) -> int:
+        """Where cursor `name` stands; 0, before the first record, when it was never moved."""
+        row = self._one("SELECT position FROM cursor WHERE name=?", (name,))
+        return 0 if row is None else int(row[0])
+
+    def cursors(self) -> dict[str, int]:
+        """All cursors and where they stand."""
+        with self._reading:
+            rows: Any = self._reader.execute("SELECT name, position FROM cursor ORDER BY name")
+            return dict(rows)
+
+    def mark(self, key: str) -> bytes | None:
+        """The value last committed under `key`."""
+        row = self._one("SELECT value FROM mark WHERE key=?", (key,))
+        return None if row is None else bytes(row[0])
+
+    def marks(self, prefix: str = "") -> dict[str, bytes]:
+        """All marks whose key begins with `prefix`."""
+        with self._reading:
+            rows: Any = self._reader.execute(
+                "SELECT key, value FROM mark WHERE substr(key, 1, ?)=?", (len(prefix), prefix)
+            )
+            return {key: bytes(value) for key, value in rows}
+
+    def gaps(self) -> list[Gap]:
+        """What was dropped unread, oldest first."""
+        with self._reading:
+            rows: Any = self._reader.execute("SELECT at_ns, first, last, bytes, reason FROM gap ORDER BY id")
+            return [Gap(*row) for row in rows]
+
+    @property
+    def newest(self) -> int:
+        """The sequence of the newest record; 0 in a new journal."""
+        row = self._one("SELECT max(sequence) FROM record", ())
+        return int(row[0]) if row and row[0] is not None else 0
+
+    @property
+    def oldest(self) -> int:
+        """The sequence of the oldest record still held; 0 in a new journal."""
+        row = self._one("SELECT min(sequence) FROM record", ())
+        return int(row[0]) if row and row[0] is not None else 0
+
+    @property
+    def size_bytes(self) -> int:
+        """Payload bytes held."""
+        return self._appended_bytes - self._trimmed_bytes
+
+    @contextmanager
+    def listen(self, wake: Callable[[], None]) -> Iterator[None]:
+        """Call `wake` after each append of this process, from the thread that appended, while the context lasts."""
+        self._listeners.append(wake)
+        try:
+            yield
+        finally:
+            self._listeners.remove(wake)
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _one(self, sql: str, values: tuple[Any, ...]) -> Any:
+        with self._reading:
+            return self._reader.execute(sql, values).fetchone()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield
+            self._db.execute("COMMIT")
+        except BaseException as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            if isinstance(error, (apsw.FullError, apsw.IOError, apsw.CantOpenError)):
+                raise JournalFullError(
+                    f"{self.path} could not be written ({error}): free disk space or check the disk",
+                    retry_after_s=1.0,
+                ) from error
+            raise
+
+    def _tail(self) -> tuple[int, int]:
+        row: Any = self._db.execute("SELECT sequence, end_offset FROM record ORDER BY sequence DESC LIMIT 1").fetchone()
+        return (0, 0) if row is None else (int(row[0]), int(row[1]))
+
+    def _head_offset(self) -> int:
+        row: Any = self._db.execute(
+            "SELECT end_offset - length(payload) FROM record ORDER BY sequence LIMIT 1"
+        ).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def _check_readable(self) -> None:
+        try:
+            self._db.execute("SELECT 1 FROM record, cursor, mark, gap LIMIT 1").fetchone()
+        except (apsw.NotADBError, apsw.CorruptError, apsw.SQLError) as error:
+            raise JournalCorruptError(
+                f"{self.path} is not a readable journal ({error}): move it aside and start again, "
+                "the senders still hold what was not acknowledged"
+            ) from error
+
+    def _read_through(self) -> int:
+        """The highest sequence that every cursor has passed; 0 without cursors: unread by anybody."""
+        row: Any = self._db.execute("SELECT min(position) FROM cursor").fetchone()
+        return int(row[0]) if row and row[0] is not None else 0
+
+    def _make_room(self, size: int, now_ns: int) -> None:
+        if self.size_bytes + size <= self.bounds.max_bytes:
+            return
+        self._delete_read(now_ns, at_least=self.size_bytes + size - self.bounds.max_bytes)
+        if self.size_bytes + size <= self.bounds.max_bytes:
+            return
+        if self.bounds.when_full is WhenFull.REFUSE:
+            raise JournalFullError(
+                f"{self.path} holds {self.size_bytes:,} bytes that a consumer has not read; its bound is "
+                f"{self.bounds.max_bytes:,}. The slowest cursor is {self._slowest()}",
+                retry_after_s=1.0,
+            )
+        self._drop_unread(size, now_ns)
+
+    def _slowest(self) -> str:
+        row: Any = self._db.execute("SELECT name, position FROM cursor ORDER BY position LIMIT 1").fetchone()
+        return "none: no consumer has read yet" if row is None else f"{row[0]!r} at {row[1]:,}"
+
+    def _delete_read(self, before_ns: int, *, at_least: int | None = None) -> int:
+        """Delete read records appended before `before_ns`, or until `at_least` bytes are free."""
+        through = min(self._read_through(), self._newest - 1)
+        sql = (
+            "SELECT sequence, end_offset FROM record WHERE sequence<=? AND appended_at_ns<=? ORDER BY sequence LIMIT ?"
+        )
+        start, removed = self._trimmed_bytes, 0
+        while True:
+            rows: list[Any] = self._db.execute(sql, (through, before_ns, _TRIM_CHUNK)).fetchall()
+            if not rows or (at_least is not None and self._trimmed_bytes - start >= at_least):
+                return removed
+            removed += self._delete_through(*rows[-1])
+
+    def _drop_unread(self, incoming: int, now_ns: int) -> int:
+        """Delete the oldest unread records beyond the bounds and remember the gap."""
+        oldest_ns = None if self.bounds.max_age_s is None else now_ns - int(self.bounds.max_age_s * 1e9)
+        least_offset = self._appended_bytes + incoming - self.bounds.max_bytes
+        dropped = 0
+        while True:
+            rows: list[Any] = self._db.execute(
+                "SELECT sequence, end_offset, appended_at_ns FROM record WHERE sequence<? ORDER BY sequence LIMIT ?",
+                (self._newest, _TRIM_CHUNK),
+            ).fetchall()
+            last = _last_beyond(rows, self._trimmed_bytes, least_offset, oldest_ns)
+            if last < 0:
+                return dropped
+            sequence, end, appended_at_ns = rows[last]
+            reason = "age" if oldest_ns is not None and appended_at_ns < oldest_ns else "size"
+            first_unread = max(self._read_through() + 1, rows[0][0])
+            gap = Gap(now_ns, first_unread, sequence, end - self._trimmed_bytes, reason)
+            self._delete_through(sequence, end, gap if first_unread <= sequence else None)
+            dropped += max(0, sequence - first_unread + 1)
+
+    def _delete_through(self, sequence: int, end_offset: int, gap: Gap | None = None) -> int:
+        with self._transaction():
+            self._db.execute("DELETE FROM record WHERE sequence<=?", (sequence,))
+            count = self._db.changes()
+            if gap is not None:
+                self._db.execute(
+                    "INSERT INTO gap(at_ns, first, last, bytes, reason) VALUES(?,?,?,?,?)",
+                    (gap.at_ns, gap.first, gap.last, gap.bytes, gap.reason),
+                )
+        self._trimmed_bytes = end_offset
+        return count
+
+
+_MOVE: Final = """
+    INSERT INTO cursor VALUES(?,?)
+    ON CONFLICT(name) DO UPDATE SET position=max(position, excluded.position)
+"""
+
+
+def _last_beyond(
+    rows: Sequence[tuple[int, int, int]], start_offset: int, least_offset: int, oldest_ns: int | None
+) -> int:
+    """Index of the last of `(sequence, end_offset, appended_at_ns)` that size or age condemns, -1 for none.
+
+    A row must go while it starts before `least_offset`, the offset from which on everything fits.
+    """
+    last = -1
+    for index, (_, end, appended_at_ns) in enumerate(rows):
+        if start_offset >= least_offset and (oldest_ns is None or appended_at_ns >= oldest_ns):
+            break
+        last, start_offset = index, end
+    return last
+
+
+def _connect(path: Path, *, read_only: bool) -> apsw.Connection:
+    flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    try:
+        db = apsw.Connection(str(path), flags=flags)
+        db.set_busy_timeout(_BUSY_TIMEOUT_MS)
+        if not read_only:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=FULL")
+            db.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
+    except apsw.CantOpenError as error:
+        raise ConfigurationError(f"{path} cannot be opened: check that the folder exists and is ours") from error
+    except (apsw.NotADBError, apsw.CorruptError) as error:
+        raise JournalCorruptError(f"{path} is not a journal ({error}): move it aside and start again") from error
+    return db
+
+
+def _migrate(db: apsw.Connection, path: Path, migrations: Sequence[str] = _MIGRATIONS) -> None:
+    """Bring the schema to the newest version, one transaction a step."""
+    version = _pragma(db, "user_version")
+    known = _pragma(db, "application_id")
+    if version and known != _APPLICATION_ID:
+        raise JournalCorruptError(f"{path} is a SQLite file of another program: name another file")
+    if version > len(migrations):
+        raise JournalCorruptError(
+            f"{path} was written by a newer release (schema {version}, this one knows {len(migrations)}): upgrade"
+        )
+    for number, script in enumerate(migrations[version:], start=version + 1):
+        db.execute("BEGIN IMMEDIATE")
+        db.execute(script)
+        db.pragma("application_id", _APPLICATION_ID)
+        db.pragma("user_version", number)
+        db.execute("COMMIT")
+
+
+def _pragma(db: apsw.Connection, name: str) -> int:
+    row: Any = db.execute(f"PRAGMA {name}").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _take_ownership(path: Path) -> IO[bytes]:
+    try:
+        owner = path.with_name(path.name + ".lock").open("ab")
+    except OSError as error:
+        raise ConfigurationError(f"{path.parent} cannot be written: create it and make it ours") from error
+    try:
+        fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        owner.close()
+        raise ConfigurationError(
+            f"{path} is in use by another process: stop that one first, or read it with read_only"
+        ) from error
+    return owner
+
+
+def _release(owner: IO[bytes] | None) -> None:
+    if owner is not None:
+        owner.close()

@@ -1,0 +1,224 @@
+"""The words of the system: vitals, waveforms, quality, reasons for a missing value, and clock trust.
+
+Everything here is a frozen value. A value is never alone: it comes with the time the body produced it, with
+its quality, or with the reason why there is none. Names follow the field: `pulse_rate` is optical and is not
+`heart_rate` (ECG); `rr_interval` is the time between beats and is not `resp_rate`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Vital(IntEnum):
+    """A numeric stream. The numbers are part of the wire format and of the stores: never reuse one."""
+
+    HEART_RATE = 1
+    PULSE_RATE = 2
+    SPO2 = 3
+    RESP_RATE = 4
+    RR_INTERVAL = 5
+    PERFUSION_INDEX = 6
+    BODY_TEMPERATURE = 7
+    BATTERY = 8
+
+
+class Waveform(IntEnum):
+    """A sampled signal. Numbered apart from `Vital` so that one small integer names any stream."""
+
+    PPG_INFRARED = 64
+    PPG_RED = 65
+    PPG_GREEN = 66
+    ECG = 72
+    ACCELERATION_X = 80
+    ACCELERATION_Y = 81
+    ACCELERATION_Z = 82
+
+
+class Reason(IntEnum):
+    """Why a value is missing. `PRESENT` means that it is not.
+
+    The last block is set by the services, the rest by a device or its driver.
+    """
+
+    PRESENT = 0
+    NO_READING = 1  # the device sent its "no value" mark and said nothing more
+    PROBE_OFF = 2  # finger out, sensor displaced, strap not worn
+    SEARCHING = 3  # sensor in place, no stable reading yet
+    POOR_SIGNAL = 4  # low perfusion, motion, interference
+    DEVICE_FAULT = 5
+    OUT_OF_RANGE = 6  # physically impossible number; kept as received, never shown as a value
+    NOT_A_NUMBER = 7
+    RADIO_LOST = 16
+    GATEWAY_DOWN = 17
+    BROKER_DOWN = 18
+    STORE_DOWN = 19
+    BATTERY_EMPTY = 20
+    CLOCK_UNTRUSTED = 21
+    NEVER_SEEN = 22
+
+
+class Quality(IntEnum):
+    """How far a value may be trusted. `UNKNOWN` is what a device without a quality indicator sends."""
+
+    UNKNOWN = 0
+    USABLE = 1
+    DOUBTFUL = 2
+    UNUSABLE = 3
+    TEST = 4  # demonstration, test or calibration mode: stored and tagged, never alarmed on
+
+
+class ClockSource(IntEnum):
+    """Where a gateway's time comes from, best first."""
+
+    SYNCHRONISED = 0
+    HOLDOVER = 1  # was synchronised; carried on by the monotonic clock, uncertainty growing
+    UNSYNCHRONISED = 2
+    DEVICE = 3  # only the wearable's own clock: evidence, not the time of record
+
+
+@dataclass(frozen=True, slots=True)
+class ClockTrust:
+    """How good a batch's timestamps are: the source and the bound of their error in milliseconds."""
+
+    source: ClockSource
+    uncertainty_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class VitalInfo:
+    """What is common to all readings of one vital.
+
+    `low` and `high` bound what a human body can show at all, in `unit`; a number outside is kept as received and
+    marked `OUT_OF_RANGE`. They are limits of plausibility, not alarm limits.
+    """
+
+    name: str
+    label: str
+    unit: str
+    low: float
+    high: float
+    decimals: int = 0
+
+
+VITALS: Final[Mapping[Vital, VitalInfo]] = MappingProxyType(
+    {
+        Vital.HEART_RATE: VitalInfo("heart_rate", "Heart rate", "/min", 10, 300),
+        Vital.PULSE_RATE: VitalInfo("pulse_rate", "Pulse rate", "/min", 10, 300),
+        Vital.SPO2: VitalInfo("spo2", "SpO₂", "%", 1, 100),
+        Vital.RESP_RATE: VitalInfo("resp_rate", "Respiratory rate", "/min", 0, 120),
+        Vital.RR_INTERVAL: VitalInfo("rr_interval", "RR interval", "ms", 200, 6000),
+        Vital.PERFUSION_INDEX: VitalInfo("perfusion_index", "Perfusion index", "%", 0, 30, 1),
+        Vital.BODY_TEMPERATURE: VitalInfo("body_temperature", "Temperature", "°C", 20, 45, 1),
+        Vital.BATTERY: VitalInfo("battery", "Battery", "%", 0, 100),
+    }
+)
+
+VITAL_BY_NAME: Final[Mapping[str, Vital]] = MappingProxyType({info.name: v for v, info in VITALS.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One reading of one vital.
+
+    `sampled_at_ns`: when the body produced it, UTC. `sequence`: tells apart samples of one stream that share a
+    time (the RR intervals of one notification), 0 first. `value`: in the unit of `VITALS`, or `None` with a
+    `reason` other than `PRESENT`.
+    """
+
+    vital: Vital
+    sampled_at_ns: int
+    value: float | None
+    reason: Reason = Reason.PRESENT
+    quality: Quality = Quality.UNKNOWN
+    sequence: int = 0
+
+    def __post_init__(self) -> None:
+        if (self.value is None) == (self.reason is Reason.PRESENT):
+            msg = "a sample has either a value or a reason why there is none"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class WaveformBlock:
+    """Consecutive, equally spaced samples of one signal.
+
+    `started_at_ns`: time of the first sample, UTC. `samples`: little-endian signed integers of `width_bytes`
+    (2 or 4) each, as the sensor counted them. A gap ends a block: it is never bridged.
+    """
+
+    waveform: Waveform
+    started_at_ns: int
+    sample_rate_hz: float
+    samples: bytes
+    width_bytes: Literal[2, 4] = 4
+    quality: Quality = Quality.UNKNOWN
+
+    def __post_init__(self) -> None:
+        if self.width_bytes not in (2, 4) or len(self.samples) % self.width_bytes:
+            msg = "samples must be whole little-endian integers of 2 or 4 bytes"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceBatch:
+    """What one wearable said since the last message. `device` is its identifier, never a person's."""
+
+    device: str
+    samples: tuple[Sample, ...] = ()
+    waveforms: tuple[WaveformBlock, ...] = ()
+    rssi_dbm: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayBatch:
+    """One second of everything that a gateway heard: the unit of transport.
+
+    `epoch` names one life of a gateway's spool and `sequence` counts its messages from 1; `oldest` is the lowest
+    sequence the spool still holds, so that what it had to drop is told from what was lost on the way. An
+    `epoch` of 0 means that the sender keeps no spool and expects no receipt.
+    """
+
+    gateway: str
+    epoch: int
+    sequence: int
+    oldest: int
+    sent_at_ns: int
+    clock: ClockTrust
+    devices: tuple[DeviceBatch, ...]
+
+
+class Presence(IntEnum):
+    """What a gateway's retained status says, `LOST` being its last will."""
+
+    ONLINE = 1
+    OFFLINE = 2  # went away in an orderly manner
+    LOST = 3
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayStatus:
+    """A gateway's own account of its health; the last will is one with `presence` `LOST`."""
+
+    gateway: str
+    presence: Presence
+    at_ns: int
+    version: str = ""
+    spooled: int = 0  # messages that wait for a receipt
+    dropped: int = 0  # messages the spool had to give up, since its epoch began
+    clock: ClockTrust = ClockTrust(ClockSource.SYNCHRONISED, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Ingest's promise: every message of `epoch` up to and including `through` is durable."""
+
+    gateway: str
+    epoch: int
+    through: int
