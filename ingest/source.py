@@ -10,8 +10,8 @@ from dataclasses import dataclass
 class Incoming:
     """One message as it came in.
 
-    `acknowledge` is called once, from the event loop, after the message is durable (a reading in the journal, or rubbish in
-    the poison journal); until then the sender keeps it. A QoS 0 message has an `acknowledge` that does nothing.
+    `acknowledge` is called once, from the event loop, after the message is durable (a reading in the journal, or
+    rubbish in the poison journal); until then the sender keeps it. For QoS 0 it does nothing.
     """
 
     topic: str
