@@ -1,0 +1,44 @@
+"""Logs for operators: one event a line on standard error, JSON unless a person is watching."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+
+
+def configure(*, verbose: bool = False) -> None:
+    """Set up structlog and route the libraries' own loggers (uvicorn, apprise, paho) to the same place.
+
+    Values of keys that may hold a secret are masked, whatever a caller passes.
+    """
+    level = logging.DEBUG if verbose else logging.INFO
+    human = sys.stderr.isatty()
+    renderer = structlog.dev.ConsoleRenderer() if human else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _mask_secrets,
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+
+
+_SECRET = ("password", "token", "secret", "credential", "url")
+
+
+def _mask_secrets(
+    _logger: object, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    for key in event:
+        if any(word in key.lower() for word in _SECRET):
+            event[key] = "•••"
+    return event

@@ -1,0 +1,56 @@
+"""The command line. Each command group lives in a file of its own and imports its service late.
+
+Exit codes: 0 done; 1 the command ran and found something wrong (readings lost, an event not alarmed, a check failed);
+2 a setting or an argument is wrong; 3 the service stopped on an error; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from vitals.errors import ConfigurationError, WardlightError
+from wardlight import alarms, demo, doctor, export, journal, logs, replay, serve, simulate
+
+app = typer.Typer(
+    name="wardlight",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Wearable vitals from the skin to the nurse: collect, store, watch, and wake somebody only when it matters.",
+)
+app.command("demo")(demo.demo_command)
+app.command("serve")(serve.serve_command)
+app.command("simulate")(simulate.simulate_command)
+app.command("replay")(replay.replay_command)
+app.command("alarms")(alarms.alarms_command)
+app.command("export")(export.export_command)
+app.command("doctor")(doctor.doctor_command)
+app.add_typer(journal.app, name="journal")
+
+
+@app.callback()
+def _options(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens in detail.")] = False,
+) -> None:
+    logs.configure(verbose=verbose)
+
+
+def main() -> None:
+    """Run the command line; a known error becomes one sentence and an exit code, never a traceback."""
+    console = Console(stderr=True)
+    try:
+        app()
+    except ConfigurationError as error:
+        console.print(f"[red]wardlight:[/] {error}", highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except WardlightError as error:
+        console.print(f"[red]wardlight:[/] {error}", highlight=False, soft_wrap=True)
+        sys.exit(3)
+    except KeyboardInterrupt:
+        sys.exit(130)
