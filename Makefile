@@ -1,0 +1,40 @@
+# Everything a person or the automation calls. `make` alone lists it.
+
+PYTHON_FOLDERS := vitals gateway ingest alerts simulators wardlight tests bench
+READY := .venv/.wardlight-ready
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo demo-report test check bench clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: $(READY)  ## create .venv with everything locked; quick when nothing changed
+
+$(READY): pyproject.toml uv.lock .ci/bootstrap
+	@.ci/bootstrap
+	@touch $@
+
+demo: setup  ## twelve simulated patients, the whole chain, a live table and the station page
+	@$(BIN)/wardlight demo
+
+demo-report: setup  ## the demo without a screen: 40 s, one JSON object, fails if anything was lost or not alarmed
+	@$(BIN)/wardlight demo --duration 40 --report
+
+test: setup  ## the whole test suite; installs mosquitto and chromium with apt when they are missing
+	@.ci/system-packages
+	@PATH="$$PATH:/usr/sbin" $(BIN)/pytest
+
+check: setup  ## lint, format, types, lock file
+	@$(BIN)/ruff check $(PYTHON_FOLDERS)
+	@$(BIN)/ruff format --check $(PYTHON_FOLDERS)
+	@$(BIN)/mypy
+	@UV_SYSTEM_CERTS=true $(BIN)/uv lock --quiet --check
+
+bench: setup  ## every benchmark in its short form, with machine, date and spread
+	@.ci/bench
+
+clean:  ## remove what the targets made: .venv, caches, demo data
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
