@@ -1,0 +1,130 @@
+"""What the alert engine decides, as it is journalled: one `AlarmEvent` for each transition of an alarm.
+
+The words are those of IEC 60601-1-8: an alarm *condition* is true of a patient (physiological) or of the system
+(technical) and has a *priority*; people *acknowledge* its signals. Encode and decode are a pair.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import Any, Final
+
+import msgspec
+
+from vitals.errors import MalformedMessageError
+from vitals.model import Reason
+
+_VERSION: Final = 1
+
+
+class AlarmRecordKind(IntEnum):
+    """What a record of the alarm journal holds."""
+
+    EVENT = 1  # `encode_event`
+    DELIVERY = 2  # `alerts.notify.outbox.encode_delivery`: what became of a notification
+
+
+class Priority(IntEnum):
+    """How fast somebody has to come: awareness, a prompt response, an immediate response."""
+
+    LOW = 1
+    MEDIUM = 2
+    HIGH = 3
+
+
+class Kind(StrEnum):
+    """Whether the patient or the equipment is concerned."""
+
+    PHYSIOLOGICAL = "physiological"
+    TECHNICAL = "technical"
+
+
+class Transition(StrEnum):
+    """What happened to an alarm."""
+
+    RAISED = "raised"
+    CONFIRMED = "confirmed"  # raised from old data and still true of live data: only now it is notified
+    ESCALATED = "escalated"
+    DE_ESCALATED = "de_escalated"
+    ACKNOWLEDGED = "acknowledged"
+    ENDED = "ended"
+    NOTED = "noted"  # an entry of the log that opens no alarm, such as a restart of the engine
+
+
+# Technical conditions. Physiological ones are named after the vital: `spo2_low`, `pulse_rate_high`, …
+PROBE_OFF: Final = "probe_off"
+POOR_SIGNAL: Final = "poor_signal"
+DEVICE_FAULT: Final = "device_fault"
+BATTERY_LOW: Final = "battery_low"
+NO_DATA: Final = "no_data"
+GATEWAY_DOWN: Final = "gateway_down"
+CLOCK_UNTRUSTED: Final = "clock_untrusted"
+CHANNEL_DOWN: Final = "channel_down"
+ENGINE_DOWN: Final = "engine_down"
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmEvent:
+    """One transition of one alarm.
+
+    `number` rises by one for each event of an alarm journal; `alarm_id` is the same for all events of one alarm.
+    `at_ns`: when it became true (event time, UTC); `decided_at_ns`: when the engine decided (processing time).
+    `value` and `limit`: in the unit of the vital, at the transition; `None` for what has no number.
+    `reason`: why data are missing; `detail`: a name or sentence for people, without patient identity.
+    `beds`: what a gateway's alarm is about. `backlog`: decided from data older than the live window.
+    `notify`: whether people are to be told. `position`: the ingest record through which the engine had read.
+    """
+
+    number: int
+    alarm_id: str
+    patient: str
+    bed: str
+    kind: Kind
+    condition: str
+    priority: Priority
+    transition: Transition
+    at_ns: int
+    decided_at_ns: int
+    position: int
+    value: float | None = None
+    limit: float | None = None
+    reason: Reason = Reason.PRESENT
+    device: str = ""
+    gateway: str = ""
+    detail: str = ""
+    actor: str = ""
+    beds: tuple[str, ...] = ()
+    backlog: bool = False
+    notify: bool = True
+
+
+_ENCODER: Final = msgspec.msgpack.Encoder()
+
+
+def encode_event(event: AlarmEvent) -> bytes:
+    """The journal form of `event`: its version and its fields by name."""
+    return _ENCODER.encode((_VERSION, event))
+
+
+class _Envelope(msgspec.Struct, array_like=True, frozen=True):
+    version: int
+    event: msgspec.Raw
+
+
+_ENVELOPE: Final = msgspec.msgpack.Decoder(_Envelope)
+_EVENT: Final[msgspec.msgpack.Decoder[Any]] = msgspec.msgpack.Decoder(AlarmEvent)
+
+
+def decode_event(payload: bytes) -> AlarmEvent:
+    """Read a journal record; raises `MalformedMessageError` for anything that `encode_event` did not write."""
+    try:
+        envelope = _ENVELOPE.decode(payload)
+        if envelope.version != _VERSION:
+            raise MalformedMessageError(
+                "unknown_version", "version", f"an alarm event of version {envelope.version} cannot be read here"
+            )
+        event: AlarmEvent = _EVENT.decode(envelope.event)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedMessageError("truncated", "", f"not an alarm event: {error}") from error
+    return event

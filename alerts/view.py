@@ -1,0 +1,85 @@
+"""What a screen shows: one tile per patient and the list of open alarms. Values of one moment, nothing to compute.
+
+Four things stay tellable on every screen: value, age, validity, and why there is none. A value older than `STALE_NS`
+is never in `TileVital.value`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from alerts.events import Kind, Priority
+from vitals.model import Quality, Reason, Vital
+
+STALE_NS: Final = 30_000_000_000  # no new sample for this long: the value is not current (STANDARDS 2.6)
+
+
+@dataclass(frozen=True, slots=True)
+class TileVital:
+    """One vital of one patient, from the device that has the freshest reading of it.
+
+    `value`: current, in the unit of `vitals.model.VITALS`, or `None` with a `reason` other than `PRESENT`.
+    `last_value`: the last one there was, and `sampled_at_ns` its time (`None` when there never was one); to be shown
+    only together with its age. `priority`: of the worst open alarm of this vital, `None` without one.
+    """
+
+    vital: Vital
+    value: float | None
+    reason: Reason
+    quality: Quality
+    sampled_at_ns: int | None
+    last_value: float | None
+    device: str
+    priority: Priority | None = None
+
+    def age_s(self, now_ns: int) -> float | None:
+        """Seconds since the last value was produced; `None` when there never was one."""
+        return None if self.sampled_at_ns is None else max(0.0, (now_ns - self.sampled_at_ns) / 1e9)
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One patient.
+
+    `reason`: `PRESENT` while any vital is current, otherwise why nothing is (`NEVER_SEEN`, `GATEWAY_DOWN`, …).
+    `battery_pct`: the lowest last report of the patient's devices. `priority`: of the worst open alarm, a gateway's
+    that lists this bed included; `acknowledged`: whether every alarm of that priority is acknowledged.
+    """
+
+    patient: str
+    bed: str
+    reason: Reason
+    vitals: tuple[TileVital, ...]
+    battery_pct: float | None
+    priority: Priority | None
+    acknowledged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAlarm:
+    """An alarm whose condition is present (or latched). `alerts.notify.message` has the words for it.
+
+    `patient` and `bed` are empty for a gateway's or a channel's alarm. `raised_at_ns`: event time. `value`, `limit`:
+    of the latest transition. `audible`: its signal calls (not acknowledged). `announced`: `False` while it rests on
+    old data only.
+    """
+
+    alarm_id: str
+    patient: str
+    bed: str
+    kind: Kind
+    condition: str
+    priority: Priority
+    raised_at_ns: int
+    value: float | None
+    limit: float | None
+    reason: Reason
+    device: str
+    gateway: str
+    detail: str
+    beds: tuple[str, ...]
+    audible: bool
+    announced: bool
+    acknowledged_by: str
+    acknowledged_at_ns: int | None
