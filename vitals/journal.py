@@ -20,62 +20,21 @@ entry in `gaps()` that says which, how many and why.
 
 from __future__ import annotations
 
-import fcntl
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final, Self
+from typing import Any, Final, Self
 
-import apsw
+from vitals.errors import JournalFullError
+from vitals.journal_file import check_readable, connect, migrate, release, take_ownership, transaction
+from vitals.retention import Bounds, Gap, Trimmed, WhenFull, last_beyond
 
-from vitals.errors import ConfigurationError, JournalCorruptError, JournalFullError
+__all__ = ["Bounds", "Gap", "Journal", "Record", "Trimmed", "WhenFull"]
 
-_APPLICATION_ID: Final = 0x57_4C_4A_31  # "WLJ1": tells a journal from any other SQLite file
-_BUSY_TIMEOUT_MS: Final = 5_000
-_WAL_PAGES: Final = 4_000  # 16 MB between checkpoints: fewer fsyncs of the main file, a bounded log
 _TRIM_CHUNK: Final = 2_000  # records deleted per transaction, so that an append never waits long
-_MIGRATIONS: Final[tuple[str, ...]] = (
-    """
-    CREATE TABLE record(
-        sequence INTEGER PRIMARY KEY,
-        kind INTEGER NOT NULL,
-        appended_at_ns INTEGER NOT NULL,
-        end_offset INTEGER NOT NULL,  -- bytes appended so far, this record included: size without a scan
-        payload BLOB NOT NULL
-    );
-    CREATE TABLE cursor(name TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
-    CREATE TABLE mark(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-    CREATE TABLE gap(
-        id INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
-        bytes INTEGER NOT NULL, reason TEXT NOT NULL
-    );
-    """,
-)
-
-
-class WhenFull(Enum):
-    """What happens when unread records reach the bound."""
-
-    REFUSE = "refuse"
-    DROP_OLDEST = "drop_oldest"
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How large and how old a journal may grow.
-
-    `max_bytes`: of payload (the file is a little larger). `max_age_s`: of unread records, `None` for any.
-    `keep_read_s`: how long records stay that every cursor has passed, for restarts and late readers.
-    """
-
-    max_bytes: int = 2 << 30
-    max_age_s: float | None = None
-    keep_read_s: float = 600.0
-    when_full: WhenFull = WhenFull.REFUSE
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,25 +47,6 @@ class Record:
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Records `first` to `last` that were dropped before every cursor had passed them."""
-
-    at_ns: int
-    first: int
-    last: int
-    bytes: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Trimmed:
-    """What one `trim` removed: records that all had read, and records that some had not."""
-
-    read: int = 0
-    dropped: int = 0
-
-
 class Journal:
     """See the module's text. Safe to call from several threads; `append` and `trim` wait for each other."""
 
@@ -115,16 +55,16 @@ class Journal:
         self.bounds = bounds or Bounds()
         self._lock = threading.Lock()
         self._listeners: list[Callable[[], None]] = []
-        self._owner = None if read_only else _take_ownership(path)
+        self._owner = None if read_only else take_ownership(path)
         try:
-            self._db = _connect(path, read_only=read_only)
+            self._db = connect(path, read_only=read_only)
             if not read_only:
-                _migrate(self._db, path)
-            self._check_readable()
+                migrate(self._db, path)
+            check_readable(self._db, path)
         except BaseException:
-            _release(self._owner)
+            release(self._owner)
             raise
-        self._reader = self._db if read_only else _connect(path, read_only=True)
+        self._reader = self._db if read_only else connect(path, read_only=True)
         self._reading = self._lock if read_only else threading.Lock()
         self._newest, self._appended_bytes = self._tail()
         self._trimmed_bytes = self._head_offset()
@@ -142,7 +82,7 @@ class Journal:
         with self._lock:
             self._reader.close()
             self._db.close()
-            _release(self._owner)
+            release(self._owner)
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
@@ -167,7 +107,7 @@ class Journal:
             for kind, payload in records:
                 newest, offset = newest + 1, offset + len(payload)
                 rows.append((newest, kind, now_ns, offset, payload))
-            with self._transaction():
+            with transaction(self._db, self.path):
                 self._db.executemany("INSERT INTO record VALUES(?,?,?,?,?)", rows)
                 for key, value in (marks or {}).items():
                     self._db.execute("INSERT OR REPLACE INTO mark VALUES(?,?)", (key, value))
@@ -180,19 +120,19 @@ class Journal:
 
     def move(self, name: str, position: int, *, marks: Mapping[str, bytes] | None = None) -> None:
         """Move cursor `name` forward to `position` (create it there), never back. Durable on return."""
-        with self._lock, self._transaction():
+        with self._lock, transaction(self._db, self.path):
             self._db.execute(_MOVE, (name, position))
             for key, value in (marks or {}).items():
                 self._db.execute("INSERT OR REPLACE INTO mark VALUES(?,?)", (key, value))
 
     def rewind(self, name: str, position: int) -> None:
         """Set cursor `name` to `position` even if that is back: reading again on purpose."""
-        with self._lock, self._transaction():
+        with self._lock, transaction(self._db, self.path):
             self._db.execute("INSERT OR REPLACE INTO cursor VALUES(?,?)", (name, position))
 
     def forget(self, name: str) -> None:
         """Remove cursor `name`, so that records need not wait for a consumer that is gone."""
-        with self._lock, self._transaction():
+        with self._lock, transaction(self._db, self.path):
             self._db.execute("DELETE FROM cursor WHERE name=?", (name,))
 
     def trim(self, *, now_ns: int) -> Trimmed:
@@ -287,22 +227,6 @@ class Journal:
         with self._reading:
             return self._reader.execute(sql, values).fetchone()
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            yield
-            self._db.execute("COMMIT")
-        except BaseException as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            if isinstance(error, (apsw.FullError, apsw.IOError, apsw.CantOpenError)):
-                raise JournalFullError(
-                    f"{self.path} could not be written ({error}): free disk space or check the disk",
-                    retry_after_s=1.0,
-                ) from error
-            raise
-
     def _tail(self) -> tuple[int, int]:
         row: Any = self._db.execute("SELECT sequence, end_offset FROM record ORDER BY sequence DESC LIMIT 1").fetchone()
         return (0, 0) if row is None else (int(row[0]), int(row[1]))
@@ -312,15 +236,6 @@ class Journal:
             "SELECT end_offset - length(payload) FROM record ORDER BY sequence LIMIT 1"
         ).fetchone()
         return 0 if row is None else int(row[0])
-
-    def _check_readable(self) -> None:
-        try:
-            self._db.execute("SELECT 1 FROM record, cursor, mark, gap LIMIT 1").fetchone()
-        except (apsw.NotADBError, apsw.CorruptError, apsw.SQLError) as error:
-            raise JournalCorruptError(
-                f"{self.path} is not a readable journal ({error}): move it aside and start again, "
-                "the senders still hold what was not acknowledged"
-            ) from error
 
     def _read_through(self) -> int:
         """The highest sequence that every cursor has passed; 0 without cursors: unread by anybody."""
@@ -368,7 +283,7 @@ class Journal:
                 "SELECT sequence, end_offset, appended_at_ns FROM record WHERE sequence<? ORDER BY sequence LIMIT ?",
                 (self._newest, _TRIM_CHUNK),
             ).fetchall()
-            last = _last_beyond(rows, self._trimmed_bytes, least_offset, oldest_ns)
+            last = last_beyond(rows, self._trimmed_bytes, least_offset, oldest_ns)
             if last < 0:
                 return dropped
             sequence, end, appended_at_ns = rows[last]
@@ -379,93 +294,28 @@ class Journal:
             dropped += max(0, sequence - first_unread + 1)
 
     def _delete_through(self, sequence: int, end_offset: int, gap: Gap | None = None) -> int:
-        with self._transaction():
+        with transaction(self._db, self.path):
             self._db.execute("DELETE FROM record WHERE sequence<=?", (sequence,))
             count = self._db.changes()
             if gap is not None:
-                self._db.execute(
-                    "INSERT INTO gap(at_ns, first, last, bytes, reason) VALUES(?,?,?,?,?)",
-                    (gap.at_ns, gap.first, gap.last, gap.bytes, gap.reason),
-                )
+                self._remember(gap)
         self._trimmed_bytes = end_offset
         return count
+
+    def _remember(self, gap: Gap) -> None:
+        """Extend the newest gap when this one follows it: a journal that stays at its bound keeps one entry."""
+        self._db.execute(
+            "UPDATE gap SET last=?, bytes=bytes+? WHERE id=(SELECT max(id) FROM gap) AND last=?-1 AND reason=?",
+            (gap.last, gap.bytes, gap.first, gap.reason),
+        )
+        if not self._db.changes():
+            self._db.execute(
+                "INSERT INTO gap(at_ns, first, last, bytes, reason) VALUES(?,?,?,?,?)",
+                (gap.at_ns, gap.first, gap.last, gap.bytes, gap.reason),
+            )
 
 
 _MOVE: Final = """
     INSERT INTO cursor VALUES(?,?)
     ON CONFLICT(name) DO UPDATE SET position=max(position, excluded.position)
 """
-
-
-def _last_beyond(
-    rows: Sequence[tuple[int, int, int]], start_offset: int, least_offset: int, oldest_ns: int | None
-) -> int:
-    """Index of the last of `(sequence, end_offset, appended_at_ns)` that size or age condemns, -1 for none.
-
-    A row must go while it starts before `least_offset`, the offset from which on everything fits.
-    """
-    last = -1
-    for index, (_, end, appended_at_ns) in enumerate(rows):
-        if start_offset >= least_offset and (oldest_ns is None or appended_at_ns >= oldest_ns):
-            break
-        last, start_offset = index, end
-    return last
-
-
-def _connect(path: Path, *, read_only: bool) -> apsw.Connection:
-    flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-    try:
-        db = apsw.Connection(str(path), flags=flags)
-        db.set_busy_timeout(_BUSY_TIMEOUT_MS)
-        if not read_only:
-            db.execute("PRAGMA journal_mode=WAL")
-            db.execute("PRAGMA synchronous=FULL")
-            db.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
-    except apsw.CantOpenError as error:
-        raise ConfigurationError(f"{path} cannot be opened: check that the folder exists and is ours") from error
-    except (apsw.NotADBError, apsw.CorruptError) as error:
-        raise JournalCorruptError(f"{path} is not a journal ({error}): move it aside and start again") from error
-    return db
-
-
-def _migrate(db: apsw.Connection, path: Path, migrations: Sequence[str] = _MIGRATIONS) -> None:
-    """Bring the schema to the newest version, one transaction a step."""
-    version = _pragma(db, "user_version")
-    known = _pragma(db, "application_id")
-    if version and known != _APPLICATION_ID:
-        raise JournalCorruptError(f"{path} is a SQLite file of another program: name another file")
-    if version > len(migrations):
-        raise JournalCorruptError(
-            f"{path} was written by a newer release (schema {version}, this one knows {len(migrations)}): upgrade"
-        )
-    for number, script in enumerate(migrations[version:], start=version + 1):
-        db.execute("BEGIN IMMEDIATE")
-        db.execute(script)
-        db.pragma("application_id", _APPLICATION_ID)
-        db.pragma("user_version", number)
-        db.execute("COMMIT")
-
-
-def _pragma(db: apsw.Connection, name: str) -> int:
-    row: Any = db.execute(f"PRAGMA {name}").fetchone()
-    return int(row[0]) if row else 0
-
-
-def _take_ownership(path: Path) -> IO[bytes]:
-    try:
-        owner = path.with_name(path.name + ".lock").open("ab")
-    except OSError as error:
-        raise ConfigurationError(f"{path.parent} cannot be written: create it and make it ours") from error
-    try:
-        fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        owner.close()
-        raise ConfigurationError(
-            f"{path} is in use by another process: stop that one first, or read it with read_only"
-        ) from error
-    return owner
-
-
-def _release(owner: IO[bytes] | None) -> None:
-    if owner is not None:
-        owner.close()
