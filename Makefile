@@ -1,6 +1,5 @@
 # Everything a person or the automation calls. `make` alone lists it.
 
-PYTHON_FOLDERS := vitals gateway ingest alerts simulators wardlight tests bench
 READY := .venv/.wardlight-ready
 BIN := .venv/bin
 
@@ -27,8 +26,8 @@ test: setup  ## the whole test suite; installs mosquitto and chromium with apt w
 	@PATH="$$PATH:/usr/sbin" $(BIN)/pytest
 
 check: setup  ## lint, format, types, lock file
-	@$(BIN)/ruff check $(PYTHON_FOLDERS)
-	@$(BIN)/ruff format --check $(PYTHON_FOLDERS)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@UV_SYSTEM_CERTS=true $(BIN)/uv lock --quiet --check
 

@@ -198,14 +198,12 @@ class Journal:
     @property
     def newest(self) -> int:
         """The sequence of the newest record; 0 in a new journal."""
-        row = self._one("SELECT max(sequence) FROM record", ())
-        return int(row[0]) if row and row[0] is not None else 0
+        return int(self._one("SELECT coalesce(max(sequence), 0) FROM record", ())[0])
 
     @property
     def oldest(self) -> int:
         """The sequence of the oldest record still held; 0 in a new journal."""
-        row = self._one("SELECT min(sequence) FROM record", ())
-        return int(row[0]) if row and row[0] is not None else 0
+        return int(self._one("SELECT coalesce(min(sequence), 0) FROM record", ())[0])
 
     @property
     def size_bytes(self) -> int:
