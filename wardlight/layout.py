@@ -41,7 +41,9 @@ class DataFolder:
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigurationError(f"{self.root} cannot be created ({error.strerror}): name another --data") from error
+            raise ConfigurationError(
+                f"{self.root} cannot be created ({error.strerror}): name another --data"
+            ) from error
 
 
 def read_ward(path: Path) -> Ward:

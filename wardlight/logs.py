@@ -35,9 +35,7 @@ def configure(*, verbose: bool = False) -> None:
 _SECRET = ("password", "token", "secret", "credential", "url")
 
 
-def _mask_secrets(
-    _logger: object, _method: str, event: structlog.typing.EventDict
-) -> structlog.typing.EventDict:
+def _mask_secrets(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     for key in event:
         if any(word in key.lower() for word in _SECRET):
             event[key] = "•••"

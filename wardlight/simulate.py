@@ -1,0 +1,147 @@
+"""Simulated gateways on the real uplink: `wardlight simulate`, and the ward of the demo.
+
+The bodies, wearables and gateways are simulated; the spool, the uplink and the network are the real ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from gateway.config import UplinkConfig
+from gateway.spool import Spool
+from gateway.uplink import Uplink
+from simulators import gateway as simulated
+from simulators.scenario import Scenario, load_scenario, shipped_scenario
+from simulators.truth import Truth
+from wardlight.cable import Cable
+from wardlight.layout import now_ns
+
+RECONNECT_MAX_S: Final = 2.0  # a demo is watched: the way back is short
+
+
+@dataclass(slots=True)
+class RunningGateway:
+    """One simulated gateway and its real uplink."""
+
+    state: simulated.GatewayState
+    spool: Spool
+    uplink: Uplink
+    cable: Cable
+
+    @property
+    def name(self) -> str:
+        """The gateway's identifier."""
+        return self.state.gateway.gateway
+
+
+class SimulatedWard:
+    """All gateways of a scenario, connected to a server; `truth` has every reading that was put into a spool."""
+
+    def __init__(self, scenario: Scenario, *, url: str, spools: Path, start_ns: int, seed: int) -> None:
+        self.truth = Truth()
+        self._scenario = scenario
+        self._url = url
+        self._spools = spools
+        self._states = simulated.start(scenario, start_ns=start_ns, seed=seed)
+        self.gateways: list[RunningGateway] = []
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Live until `stop` is set, then plug everything in again and send what the spools still hold."""
+        async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+            for state in self._states:
+                self.gateways.append(await self._connect(stack, state))
+            uplinks = [tasks.create_task(g.uplink.run(), name=f"uplink {g.name}") for g in self.gateways]
+            await asyncio.gather(*(self._live(g, stop) for g in self.gateways))
+            for running in self.gateways:
+                running.cable.plug(connected=True)
+            await asyncio.gather(*(g.uplink.drained(30.0) for g in self.gateways))
+            for task in uplinks:
+                task.cancel()
+
+    async def _connect(self, stack: AsyncExitStack, state: simulated.GatewayState) -> RunningGateway:
+        name = state.gateway.gateway
+        server = UplinkConfig(url=self._url, site=self._scenario.site, gateway=name)
+        cable = await stack.enter_async_context(Cable(server.address.host, server.address.port))
+        spool = stack.enter_context(Spool(self._spools / f"{name}.db", name))
+        config = UplinkConfig(
+            url=f"mqtt://127.0.0.1:{cable.port}",
+            site=self._scenario.site,
+            gateway=name,
+            reconnect_max_s=RECONNECT_MAX_S,
+        )
+        return RunningGateway(state, spool, Uplink(config, spool, now_ns=now_ns, monotonic=time.monotonic), cable)
+
+    async def _live(self, running: RunningGateway, stop: asyncio.Event) -> None:
+        while True:
+            running.state, second = simulated.step(running.state)
+            running.cable.plug(connected=second.connected)
+            if await _stopped_before(stop, second.due_ns):
+                return
+            batch = second.batch
+            self.truth.add(batch)
+            await asyncio.to_thread(running.spool.append, batch.devices, clock=batch.clock, now_ns=batch.sent_at_ns)
+
+
+async def _stopped_before(stop: asyncio.Event, due_ns: int) -> bool:
+    """Wait for a moment; `True` when `stop` came first."""
+    try:
+        async with asyncio.timeout((due_ns - now_ns()) / 1e9):
+            await stop.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+def choose_scenario(name: str) -> Scenario:
+    """A shipped scenario by name, or one from a file; raises `ConfigurationError`."""
+    return load_scenario(Path(name)) if name.endswith(".toml") else shipped_scenario(name)
+
+
+@contextmanager
+def folder_or_temporary(folder: Path | None, prefix: str) -> Iterator[Path]:
+    """`folder`, made when it is missing, or a temporary one that goes with the context."""
+    if folder is not None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix=prefix) as temporary:
+        yield Path(temporary)
+
+
+async def run_until_interrupted(work: Callable[[asyncio.Event], object]) -> None:
+    """Run `work(stop)` and set `stop` on Ctrl-C or SIGTERM, so that it ends in an orderly manner."""
+    import signal
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    result = work(stop)
+    assert asyncio.iscoroutine(result)
+    await result
+
+
+def simulate_command(
+    url: Annotated[str, typer.Option(help="The server: ingest's endpoint or a broker.")] = "mqtt://127.0.0.1:1883",
+    scenario: Annotated[str, typer.Option(help="A shipped scenario's name or a .toml file.")] = "demo",
+    spools: Annotated[Path | None, typer.Option(help="Where spools live; a temporary folder if absent.")] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same bodies.")] = 1,
+) -> None:
+    """Run simulated patients, wearables and gateways against a server, until Ctrl-C.
+
+    [bold]Example[/]: wardlight simulate --scenario demo --url mqtt://127.0.0.1:1883
+    """
+    story = choose_scenario(scenario)
+    with folder_or_temporary(spools, "wardlight-spools-") as folder:
+        ward = SimulatedWard(story, url=url, spools=folder, start_ns=now_ns(), seed=seed)
+        typer.echo(f"{len(story.patients)} patients on {len(story.gateways)} gateways → {url}   (Ctrl-C stops)")
+        asyncio.run(run_until_interrupted(ward.run))
