@@ -24,7 +24,7 @@ Condition = Literal[
     "poor_signal",
     "no_data",
     "battery_low",
-    "gateway_lost",
+    "gateway_down",
     "clock_untrusted",
 ]
 
