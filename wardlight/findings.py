@@ -88,7 +88,7 @@ def sqlite(version: str) -> Finding:
     )
 
 
-def extra(name: str, broken: Sequence[str]) -> Finding:
+def part(name: str, broken: Sequence[str]) -> Finding:
     """An installed part: `broken` are its libraries that cannot be imported."""
     check = f"Extra {name}"
     if not broken:
