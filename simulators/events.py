@@ -1,4 +1,4 @@
-"""What can happen on a simulated ward, as the tables of a scenario file (`simulators.scenario`)."""
+"""What can happen on a simulated ward, as the tables of a scenario file (`simulators.story`)."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from simulators import body, wearable
 from simulators.body import BodyState
-from simulators.scenario import Scenario, ScenarioDevice, ScenarioGateway, ScenarioPatient
+from simulators.story import Scenario, ScenarioDevice, ScenarioGateway, ScenarioPatient
 from simulators.timeline import device_at, folded_s, gateway_at, targets_at
 from vitals.clock import ClockKeeper, Moment, observe
 from vitals.model import DeviceBatch, GatewayBatch

@@ -30,7 +30,7 @@ from simulators.events import (
     Searching,
     Tachycardia,
 )
-from simulators.scenario import Scenario, ScenarioGateway, ScenarioPatient
+from simulators.story import Scenario, ScenarioGateway, ScenarioPatient
 
 SETTLE_S: Final = 4.0  # a sensor put back on searches before it reads
 _FULL_BATTERY_PCT: Final = 96.0

@@ -17,7 +17,7 @@ import numpy as np
 
 from simulators import ppg
 from simulators.body import BodySecond
-from simulators.scenario import ScenarioDevice, WearableKind
+from simulators.story import ScenarioDevice, WearableKind
 from simulators.timeline import Contact, DeviceCondition
 from vitals.model import VITALS, DeviceBatch, Quality, Reason, Sample, Vital, Waveform, WaveformBlock
 
