@@ -57,12 +57,16 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class JournalState:
-    """A journal as another process sees it. `lags`: cursor → records it has not read; `lost`: dropped unread."""
+    """A journal as another process sees it.
+
+    `lags`: consumer → records it has not read. `dropped`: records that went at the bound before all had read them;
+    without a consumer that is how the journal keeps its size, and nothing is lost to anybody.
+    """
 
     newest: int
     size_bytes: int
     lags: tuple[tuple[str, int], ...] = ()
-    lost: int = 0
+    dropped: int = 0
 
 
 def python(version: tuple[int, int, int]) -> Finding:
@@ -162,9 +166,9 @@ def journal(name: str, state: JournalState | None, error: str = "") -> Finding:
     if state is None:
         return Finding(check, Severity.NOTE, "not there yet")
     shown = f"{state.newest:,} records so far, {state.size_bytes / 1e6:.1f} MB held"
-    if state.lost:
+    if state.dropped and state.lags:
         remedy = f"`wardlight journal show {name}` says which and when; give it more room"
-        return Finding(check, Severity.WARNING, f"{state.lost:,} records were dropped unread", remedy)
+        return Finding(check, Severity.WARNING, f"{state.dropped:,} records were dropped unread", remedy)
     behind = [f"{cursor} is {lag:,} behind" for cursor, lag in state.lags if lag > FAR_BEHIND]
     if behind:
         return Finding(check, Severity.WARNING, f"{shown}; {', '.join(behind)}", "is that consumer running?")
