@@ -56,15 +56,11 @@ class Mosquitto:
 
     def _wait_until_it_listens(self) -> None:
         deadline = time.monotonic() + _START_S
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-                return
-            except OSError:
-                ended = self._process is None or self._process.poll() is not None
-                if ended or time.monotonic() > deadline:
-                    pytest.fail("mosquitto did not start:\n" + (self.folder / "mosquitto.log").read_text())
-                time.sleep(0.01)  # the broker offers no other sign that it listens
+        while not _listens(self.port):
+            ended = self._process is None or self._process.poll() is not None
+            if ended or time.monotonic() > deadline:
+                pytest.fail("mosquitto did not start:\n" + (self.folder / "mosquitto.log").read_text())
+            time.sleep(0.01)  # the broker offers no other sign that it listens
 
     def stop(self) -> None:
         """Stop it in an orderly manner: it saves its sessions."""
@@ -79,6 +75,14 @@ class Mosquitto:
             self._process.send_signal(number)
             self._process.wait(10)
             self._process = None
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def free_port() -> int:
