@@ -1,8 +1,8 @@
 """One MQTT 5 connection of a gateway: paho's protocol, driven by the event loop instead of a thread.
 
-Everything but the blocking TCP and TLS handshake runs on the loop, so nothing has to be handed between threads, and a
-message costs no wake-up of another one (27 µs of CPU for publish and PUBACK on the reference machine, 58 µs with paho's
-thread). A `Link` lives once: the spool, not an MQTT session, remembers what to send again.
+Everything but the blocking TCP and TLS handshake runs on the loop, so nothing has to be handed between threads and a
+message wakes none: 132 µs of CPU for publish and PUBACK, against 212 µs with paho's thread (paho 2.2, mosquitto, 20
+in flight). A `Link` lives once: the spool, not an MQTT session, remembers what to send again.
 """
 
 from __future__ import annotations
