@@ -20,6 +20,7 @@ CLOCK_AHEAD_NS: Final = 2_000_000_000  # a sample further ahead of its arrival i
 UNTIMED_MS: Final = 30_000.0  # so is a sample whose own time is less certain than that
 _VITALS: Final = 16  # more than there are, so that the lookup table need not grow
 _IGNORED: Final = (Vital.RR_INTERVAL,)  # beats, not a periodic measurement: nothing here limits or shows them
+_KNOWN: Final = frozenset(Vital)  # a vital of a newer release is kept, but has no limits here
 _GROWTH: Final = 256  # rows added at once
 
 Indices = npt.NDArray[np.int64]
@@ -45,11 +46,12 @@ class StreamTable:
     """Rows of `STATE_DTYPE`, and who they belong to.
 
     A *slot* is one device on one patient: `slots[i]` is `(patient, device)`. `low` and `high`: what a value of the
-    stream may be without any rule taking interest. `quiet`: no condition of the stream is pending or present.
+    stream may be without any rule taking interest. `quiet`: no condition of the stream is pending or present. `rules`:
+    what is checked of the stream.
     """
 
     def __init__(self, rules: Mapping[str, Rules]) -> None:
-        self._rules = rules
+        self._rules_of = rules
         self.slots: list[tuple[str, str]] = []
         self._slot_of: dict[tuple[str, str], int] = {}
         self._stream_of = np.full((0, _VITALS), -1, np.int64)
@@ -59,12 +61,13 @@ class StreamTable:
         self.high: npt.NDArray[np.float64] = np.zeros(0)
         self.quiet: Bools = np.zeros(0, np.bool_)
         self.watched: Bools = np.zeros(0, np.bool_)  # its silence is a finding
+        self.rules: list[tuple[Rule, ...]] = []
 
     def slot(self, patient: str, device: str) -> int:
         """The slot of a device on a patient of the ward, made when new; -1 for a patient who is not on the ward."""
         key = (patient, device)
         found = self._slot_of.get(key, -1)
-        if found < 0 and patient in self._rules:
+        if found < 0 and patient in self._rules_of:
             found = self._slot_of[key] = len(self.slots)
             self.slots.append(key)
             if found >= len(self._stream_of):
@@ -95,19 +98,11 @@ class StreamTable:
         row["value"] = np.nan
         self._stream_of[slot, vital] = index
         self.size += 1
-        self.low[index], self.high[index] = _calm_range(self.rules(index))
+        self.rules.append(self._rules_of[self.slots[slot][0]].get(Vital(vital), ()) if vital in _KNOWN else ())
+        self.low[index], self.high[index] = _calm_range(self.rules[index])
         self.quiet[index] = True
         self.watched[index] = vital in SIGNAL_VITALS
         return index
-
-    def rules(self, index: int) -> tuple[Rule, ...]:
-        """The rules that hold for a stream."""
-        patient = self.slots[int(self.state["slot"][index])][0]
-        vital = int(self.state["vital"][index])
-        try:
-            return self._rules[patient].get(Vital(vital), ())
-        except ValueError:  # a vital of a newer release: kept, shown by nobody, without limits
-            return ()
 
     def of_slot(self, slot: int) -> Indices:
         """The streams of a slot."""

@@ -1,0 +1,190 @@
+"""The alert engine: blocks of samples and gateway statuses in, alarm events out. Pure; time is an argument.
+
+`step` takes what the ingest journal brought and lets time pass up to `now_ns`. Steps may be cut anywhere: events depend
+on the samples, their own times, and the moments at which time was let pass, not on how records were grouped.
+
+Several devices may measure one vital of a patient. Each is judged alone, and the patient's alarm is the worst of their
+votes: two oximeters that disagree alarm, and one that is fine never silences the other. A device that fell silent while
+another measures the same vital loses its vote.
+
+Order: a sample that is not newer than what its stream already has changes nothing (`late`). Backlog: what samples older
+than `LIVE_WINDOW_NS` decide is marked and not notified; if it still holds when live data come, it is notified then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias
+
+import numpy as np
+
+from alerts.alarms import Acknowledged, AlarmBook, Finding, Key, open_alarm
+from alerts.events import CHANNEL_DOWN, ENGINE_DOWN, NO_DATA, AlarmEvent, Kind, Priority
+from alerts.limits import Preset, Rules, limits_of, rules_of
+from alerts.links import MOST_UNCERTAIN_MS, Links
+from alerts.screening import Screened, screen, take_note
+from alerts.streams import NEVER, Indices, StreamTable, is_untrusted
+from alerts.tiles import tiles
+from alerts.view import OpenAlarm, Tile
+from alerts.walk import Walk
+from vitals.columns import Rows, SampleBlock
+from vitals.model import GatewayStatus
+from vitals.ward import Ward
+
+Arrival: TypeAlias = tuple[int, SampleBlock | GatewayStatus]
+"""When a record was appended to the ingest journal, and what it holds."""
+
+SHORT_GAP_NS: Final = 60_000_000_000  # a restart that took longer than this is told to people
+
+
+class Engine:
+    """The state of one ward. `screening=False` walks through every sample: slower, same events."""
+
+    def __init__(self, ward: Ward, preset: Preset, now_ns: int, *, screening: bool = True) -> None:
+        self.ward = ward
+        self.preset = preset
+        self.position = 0
+        self.unassigned = 0  # samples of nobody who is on the ward
+        self._screening = screening
+        self._beds = {p.patient: p.bed for p in ward.patients}
+        self.book = AlarmBook(lambda patient: self._beds.get(patient, ""), frozenset(preset.latching))
+        self.table = StreamTable(_rules_of_patients(ward, preset))
+        self.links = Links(self.table, self.book, preset, now_ns)
+        self.walk = Walk(self.table, self.book)
+        for patient in ward.patients:
+            for device in patient.devices:
+                self.links.expected[self.table.slot(patient.patient, device)] = patient.bed
+
+    @property
+    def late(self) -> int:
+        """Samples that came after a newer one of their stream and were not judged."""
+        return self.walk.late
+
+    # -- what comes in -----------------------------------------------------------------------------------------------
+
+    def step(self, arrivals: Sequence[Arrival], position: int, now_ns: int) -> tuple[AlarmEvent, ...]:
+        """Take the ingest records through `position`, then let time pass up to `now_ns`."""
+        self.feed(arrivals, position, now_ns)
+        self.tick(now_ns)
+        return self.book.take()
+
+    def feed(self, arrivals: Sequence[Arrival], position: int, now_ns: int) -> None:
+        """Take records without letting time pass; the events come with the next `step`."""
+        self.position = max(self.position, position)
+        self.book.begin(self.position, now_ns)
+        for arrived_at_ns, arrival in arrivals:
+            if isinstance(arrival, GatewayStatus):
+                self.links.hear_status(arrival, arrived_at_ns)
+            elif len(arrival.rows):
+                self._feed_block(arrival, now_ns)
+
+    def tick(self, now_ns: int) -> None:
+        """Let time pass; the events come with the next `step`."""
+        self.book.begin(self.position, now_ns)
+        self.links.tick(now_ns)
+        self._withdraw_silent(now_ns)
+
+    def acknowledge(self, alarm_id: str, actor: str, now_ns: int) -> tuple[Acknowledged, tuple[AlarmEvent, ...]]:
+        """Let `actor` take notice of an alarm."""
+        self.book.begin(self.position, now_ns)
+        return self.book.acknowledge(alarm_id, actor), self.book.take()
+
+    def report_channel(self, channel: str, *, failing: bool, now_ns: int) -> tuple[AlarmEvent, ...]:
+        """Take note that a notification channel does not deliver, or does again."""
+        self.book.begin(self.position, now_ns)
+        priority = Priority.MEDIUM if failing else 0
+        self.book.vote(Key(CHANNEL_DOWN, channel=channel), channel, priority, Finding(Kind.TECHNICAL, now_ns))
+        return self.book.take()
+
+    def resume(self, down_since_ns: int, now_ns: int, detail: str) -> tuple[AlarmEvent, ...]:
+        """Carry on after a restart: note the gap; every source gets time to come back before it counts as silent."""
+        self.book.begin(self.position, now_ns)
+        self.links.since_ns = now_ns
+        finding = Finding(Kind.TECHNICAL, down_since_ns, detail=detail)
+        self.book.note(ENGINE_DOWN, finding, notify=now_ns - down_since_ns > SHORT_GAP_NS)
+        return self.book.take()
+
+    # -- what a screen asks ------------------------------------------------------------------------------------------
+
+    def tiles(self, now_ns: int, patients: frozenset[str] | None = None) -> tuple[Tile, ...]:
+        """One tile per patient of the ward, or of `patients` only."""
+        chosen = [p for p in self.ward.patients if patients is None or p.patient in patients]
+        return tuple(tiles(chosen, self.table, self.links, self.book.open.values(), now_ns))
+
+    def alarms(self) -> tuple[OpenAlarm, ...]:
+        """The open alarms, the worst first, then the newest."""
+        found = [open_alarm(alarm, self._beds.get(alarm.key.patient, "")) for alarm in self.book.open.values()]
+        return tuple(sorted(found, key=lambda a: (-a.priority, -a.raised_at_ns, a.alarm_id)))
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _feed_block(self, block: SampleBlock, now_ns: int) -> None:
+        wearers = zip(block.patients, block.devices, strict=True)
+        slots = np.array([self.table.slot(patient, device) for patient, device in wearers], np.int64)
+        device = block.rows["device"]
+        streams = self.table.streams(slots[device], block.rows["vital"])
+        known = slots[device] >= 0
+        self.unassigned += len(known) - int(np.count_nonzero(known))
+        if not known.any():
+            return
+        gateways = self._hear(block, slots, block.rows[known] if not known.all() else block.rows)
+        kept = streams >= 0
+        rows, streams = (block.rows, streams) if kept.all() else (block.rows[kept], streams[kept])
+        if len(rows):
+            self._judge(rows, streams, gateways, now_ns)
+
+    def _hear(self, block: SampleBlock, slots: Indices, rows: Rows) -> Indices:
+        """Take note of the gateways that brought rows; their numbers, parallel to the block's devices."""
+        assigned = slots >= 0
+        names = zip(block.gateways, assigned, strict=True)
+        gateways = np.array([self.links.index(name) if known else -1 for name, known in names], np.int64)
+        of_row = gateways[rows["device"]]
+        untrusted = is_untrusted(rows, MOST_UNCERTAIN_MS)
+        doubted = np.unique(of_row[untrusted]).tolist() if untrusted.any() else ()
+        self.links.hear(np.unique(of_row).tolist(), doubted, int(rows["received_at_ns"].max()))
+        return gateways
+
+    def _judge(self, rows: Rows, streams: Indices, gateways: Indices, now_ns: int) -> None:
+        screened = screen(self.table, rows, streams)
+        if not self._screening:
+            nothing = np.zeros_like(screened.calm)
+            screened = Screened(
+                screened.rows, screened.times, screened.streams, screened.starts, screened.ends, nothing
+            )
+        of_row = gateways[screened.rows["device"]]
+        take_note(self.table, screened, of_row)
+        if not screened.calm.all():
+            self.walk.walk(screened, of_row, now_ns)
+
+    def _withdraw_silent(self, now_ns: int) -> None:
+        """Take the vote from devices that fell silent while another one measures the same vital."""
+        silence_ns = self.preset.technical[NO_DATA].delay_ns
+        state = self.table.state
+        for stream in list(self.walk.trackers):
+            fresh = int(state["fresh_at_ns"][stream])
+            if now_ns - fresh > silence_ns and self._has_vote(stream):
+                patient = self.table.slots[int(state["slot"][stream])][0]
+                if self._measured_elsewhere(stream, patient, now_ns - silence_ns):
+                    self.walk.withdraw(stream, now_ns)
+
+    def _has_vote(self, stream: int) -> bool:
+        trackers = zip(self.table.rules[stream], self.walk.trackers[stream], strict=True)
+        return any(tracker.level and rule.kind is Kind.PHYSIOLOGICAL for rule, tracker in trackers)
+
+    def _measured_elsewhere(self, stream: int, patient: str, since_ns: int) -> bool:
+        state = self.table.state[: self.table.size]
+        others = np.flatnonzero((state["vital"] == state["vital"][stream]) & (state["valid_at_ns"] >= since_ns))
+        return any(
+            int(i) != stream and self.table.slots[int(state["slot"][i])][0] == patient and state["reason"][i] == 0
+            for i in others
+            if state["valid_at_ns"][i] != NEVER
+        )
+
+
+def _rules_of_patients(ward: Ward, preset: Preset) -> Mapping[str, Rules]:
+    """Rules per patient; all who differ in nothing share the preset's."""
+    shared = rules_of(preset, preset.vitals)
+    return {
+        p.patient: rules_of(preset, limits_of(preset, p.patient, p.limits)) if p.limits else shared
+        for p in ward.patients
+    }

@@ -1,0 +1,216 @@
+"""What silence means: gateways that are down, devices that send nothing, clocks that cannot be trusted.
+
+A silent gateway is one alarm that lists its beds; the devices behind it raise none of their own. Everything else that
+is silent is an alarm of the device, with the reason that is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from alerts.alarms import AlarmBook, Finding, Key
+from alerts.events import CLOCK_UNTRUSTED, GATEWAY_DOWN, NO_DATA, Kind, Priority
+from alerts.limits import Preset
+from alerts.streams import NEVER, Bools, StreamTable
+from vitals.model import ClockSource, GatewayStatus, Presence, Reason, Vital
+
+MOST_UNCERTAIN_MS: Final = 1_000.0  # a time less certain than this is not trusted
+RECONNECT_NS: Final = 30_000_000_000  # a gateway that is back gets this long until its wearables have to follow
+_EMPTY_PCT: Final = 5.0  # a device that fell silent with less is taken to be empty
+
+
+@dataclass(slots=True)
+class Gateway:
+    """What is known of one gateway; times are of arrival, 0 for never."""
+
+    name: str
+    data_ns: int = NEVER
+    status_ns: int = NEVER
+    online_since_ns: int = NEVER
+    presence: int = Presence.ONLINE
+    untrusted_since_ns: int = NEVER
+
+
+class Links:
+    """`since_ns`: since when this engine has been listening; nothing is called silent that could not be heard."""
+
+    def __init__(self, table: StreamTable, book: AlarmBook, preset: Preset, since_ns: int) -> None:
+        self._table = table
+        self._book = book
+        self._preset = preset
+        self.since_ns = since_ns
+        self.gateways: list[Gateway] = []
+        self._index: dict[str, int] = {}
+        self.down: set[int] = set()
+        self.silent_slots: set[int] = set()
+        self.expected: dict[int, str] = {}  # slot → bed: the devices that the ward assigns
+
+    def index(self, name: str) -> int:
+        """The number of a gateway, made when new."""
+        found = self._index.get(name)
+        if found is None:
+            found = self._index[name] = len(self.gateways)
+            self.gateways.append(Gateway(name))
+        return found
+
+    def hear(self, indices: Iterable[int], untrusted: Iterable[int], received_at_ns: int) -> None:
+        """Data of these gateways arrived; those of `untrusted` with a time that cannot be trusted."""
+        doubted = set(untrusted)
+        for index in indices:
+            gateway = self.gateways[index]
+            gateway.data_ns = max(gateway.data_ns, received_at_ns)
+            self._trust(gateway, received_at_ns, trusted=index not in doubted)
+
+    def hear_status(self, status: GatewayStatus, arrived_at_ns: int) -> None:
+        """A gateway's status arrived. One that never brought data of a patient is of no concern here."""
+        found = self._index.get(status.gateway)
+        if found is None:
+            return
+        gateway = self.gateways[found]
+        if status.presence is Presence.ONLINE:
+            gateway.status_ns = arrived_at_ns
+            if gateway.presence != Presence.ONLINE or found in self.down:
+                gateway.online_since_ns = arrived_at_ns
+            clock = status.clock
+            trusted = clock.source is ClockSource.SYNCHRONISED and clock.uncertainty_ms <= MOST_UNCERTAIN_MS
+            self._trust(gateway, arrived_at_ns, trusted=trusted)
+        gateway.presence = status.presence
+
+    @staticmethod
+    def _trust(gateway: Gateway, at_ns: int, *, trusted: bool) -> None:
+        if trusted:
+            gateway.untrusted_since_ns = NEVER
+        elif gateway.untrusted_since_ns == NEVER:
+            gateway.untrusted_since_ns = at_ns
+
+    def tick(self, now_ns: int) -> None:
+        """Raise and end what time alone brings about."""
+        self._judge_gateways(now_ns)
+        self._judge_devices(now_ns)
+        self._judge_clocks(now_ns)
+
+    # -- gateways ----------------------------------------------------------------------------------------------------
+
+    def _judge_gateways(self, now_ns: int) -> None:
+        down = {i for i, gateway in enumerate(self.gateways) if self._is_down(i, gateway, now_ns)}
+        technical = self._preset.technical[GATEWAY_DOWN]
+        for index in sorted(down | self.down):
+            gateway = self.gateways[index]
+            key = Key(GATEWAY_DOWN, gateway=gateway.name)
+            if index not in down:
+                self._book.vote(key, gateway.name, 0, Finding(Kind.TECHNICAL, max(gateway.data_ns, gateway.status_ns)))
+            elif not self._book.has(key) and (beds := self._unmonitored_beds(index, now_ns)):
+                at_ns = max(gateway.data_ns, self.since_ns) + technical.delay_ns
+                finding = Finding(Kind.TECHNICAL, at_ns, reason=Reason.GATEWAY_DOWN, beds=beds)
+                self._book.vote(key, gateway.name, technical.level, finding)
+        self.down = down
+
+    def _is_down(self, index: int, gateway: Gateway, now_ns: int) -> bool:
+        delay_ns = self._preset.technical[GATEWAY_DOWN].delay_ns
+        if now_ns - gateway.data_ns <= delay_ns:
+            return False
+        if index in self.down and gateway.presence == Presence.ONLINE and gateway.online_since_ns > gateway.data_ns:
+            return now_ns - gateway.online_since_ns <= RECONNECT_NS
+        if now_ns - max(gateway.data_ns, self.since_ns) <= delay_ns:
+            return index in self.down
+        if gateway.presence != Presence.ONLINE:
+            return True
+        quiet = now_ns - max(gateway.status_ns, self.since_ns) > delay_ns
+        return quiet and len(self._slots_behind(index)) >= 2  # one device alone may just be out of reach
+
+    def _slots_behind(self, gateway: int) -> list[int]:
+        state = self._table.state[: self._table.size]
+        return sorted(set(state["slot"][state["gateway"] == gateway].tolist()))
+
+    def _unmonitored_beds(self, gateway: int, now_ns: int) -> tuple[str, ...]:
+        """Beds that were last heard through `gateway` and that no other gateway hears now."""
+        state = self._table.state[: self._table.size]
+        fresh_ns = self._preset.technical[NO_DATA].delay_ns
+        elsewhere = (state["gateway"] != gateway) & (now_ns - state["fresh_at_ns"] <= fresh_ns)
+        heard = {self._table.slots[slot][0] for slot in set(state["slot"][elsewhere].tolist())}
+        behind = [slot for slot in self._slots_behind(gateway) if slot in self.expected]
+        return tuple(sorted({self.expected[s] for s in behind if self._table.slots[s][0] not in heard}))
+
+    # -- devices -----------------------------------------------------------------------------------------------------
+
+    def _judge_devices(self, now_ns: int) -> None:
+        technical = self._preset.technical[NO_DATA]
+        state = self._table.state[: self._table.size]
+        fresh = state["fresh_at_ns"]
+        watched = self._table.watched[: self._table.size] & (fresh != NEVER)
+        stale: Bools = watched & (now_ns - fresh > technical.delay_ns)
+        due = stale & (now_ns - self.since_ns > technical.delay_ns)
+        behind_down = np.isin(state["gateway"], sorted(self.down)) if self.down else np.zeros(len(state), np.bool_)
+        silent = {int(s) for s in np.unique(state["slot"][due & ~behind_down])} | self._never_seen(now_ns)
+        excused = {int(s) for s in np.unique(state["slot"][stale & behind_down])}
+        still = {int(s) for s in np.unique(state["slot"][stale])}
+        for slot in sorted(silent & self.expected.keys()):
+            if slot not in self.silent_slots:
+                self._raise_no_data(slot, now_ns)
+        for slot in sorted(self.silent_slots):
+            if slot in excused or slot not in self.expected or (slot not in still and slot not in silent):
+                detail = "counted with its gateway" if slot in excused else ""
+                self._end_no_data(slot, now_ns, detail)
+
+    def _never_seen(self, now_ns: int) -> set[int]:
+        if now_ns - self.since_ns <= self._preset.technical[NO_DATA].delay_ns:
+            return {slot for slot in self.silent_slots if not self._was_seen(slot)}
+        state = self._table.state[: self._table.size]
+        unseen = np.ones(len(self._table.slots), np.bool_)
+        unseen[state["slot"][state["fresh_at_ns"] != NEVER]] = False
+        return {int(slot) for slot in np.flatnonzero(unseen)}
+
+    def _was_seen(self, slot: int) -> bool:
+        return any(self._table.state["fresh_at_ns"][i] != NEVER for i in self._table.of_slot(slot))
+
+    def _raise_no_data(self, slot: int, now_ns: int) -> None:
+        patient, device = self._table.slots[slot]
+        technical = self._preset.technical[NO_DATA]
+        watched = [i for i in self._table.of_slot(slot) if self._table.watched[i]]
+        seen = [at_ns for i in watched if (at_ns := int(self._table.state["fresh_at_ns"][i])) != NEVER]
+        at_ns = min(now_ns, max(min(seen, default=0), self.since_ns) + technical.delay_ns)
+        reason = self.reason(slot)
+        priority = Priority.LOW if reason is Reason.NEVER_SEEN else technical.level
+        finding = Finding(Kind.TECHNICAL, at_ns, reason=reason, device=device)
+        self._book.vote(Key(NO_DATA, patient, device), device, priority, finding)
+        self.silent_slots.add(slot)
+
+    def _end_no_data(self, slot: int, now_ns: int, detail: str) -> None:
+        patient, device = self._table.slots[slot]
+        finding = Finding(Kind.TECHNICAL, now_ns, device=device, detail=detail)
+        self._book.vote(Key(NO_DATA, patient, device), device, 0, finding)
+        self.silent_slots.discard(slot)
+
+    def reason(self, slot: int) -> Reason:
+        """Why nothing comes from a device, as far as that is known."""
+        state = self._table.state
+        streams = [int(i) for i in self._table.of_slot(slot) if state["newest_at_ns"][i] != NEVER]
+        if not streams:
+            return Reason.NEVER_SEEN
+        newest = max(streams, key=lambda i: int(state["newest_at_ns"][i]))
+        if int(state["gateway"][newest]) in self.down:
+            return Reason.GATEWAY_DOWN
+        told = int(state["reason"][newest])
+        if told >= Reason.RADIO_LOST:
+            return Reason(told)
+        empty = any(state["vital"][i] == Vital.BATTERY and state["value"][i] <= _EMPTY_PCT for i in streams)
+        return Reason.BATTERY_EMPTY if empty else Reason.RADIO_LOST
+
+    # -- clocks ------------------------------------------------------------------------------------------------------
+
+    def _judge_clocks(self, now_ns: int) -> None:
+        technical = self._preset.technical[CLOCK_UNTRUSTED]
+        for gateway in self.gateways:
+            key = Key(CLOCK_UNTRUSTED, gateway=gateway.name)
+            since_ns = gateway.untrusted_since_ns
+            if since_ns == NEVER:
+                if self._book.has(key):
+                    self._book.vote(key, gateway.name, 0, Finding(Kind.TECHNICAL, now_ns))
+            elif now_ns - since_ns >= technical.delay_ns and not self._book.has(key):
+                at_ns = since_ns + technical.delay_ns
+                finding = Finding(Kind.TECHNICAL, at_ns, reason=Reason.CLOCK_UNTRUSTED)
+                self._book.vote(key, gateway.name, technical.level, finding)

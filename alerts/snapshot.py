@@ -1,0 +1,162 @@
+"""The engine's state as bytes, and back. Whoever is no longer on the ward, and rules that are gone, stay behind."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from alerts.alarms import Alarm, Key
+from alerts.conditions import Tracker
+from alerts.engine import Engine
+from alerts.events import CHANNEL_DOWN, CLOCK_UNTRUSTED, GATEWAY_DOWN, NO_DATA, Kind
+from alerts.limits import Preset
+from alerts.links import Gateway
+from alerts.streams import STATE_DTYPE
+from vitals.errors import MalformedMessageError
+from vitals.ward import Ward
+
+_VERSION: Final = 1
+
+
+class _Kept(Struct, array_like=True, frozen=True):
+    """One tracker, by the name of its rule: rules may have changed when it is read again."""
+
+    condition: str
+    tracker: Tracker
+
+
+class Snapshot(Struct, array_like=True, frozen=True):
+    """See `Engine`. `taken_at_ns`: when; `position`: the ingest record through which it had read."""
+
+    version: int
+    taken_at_ns: int
+    position: int
+    number: int
+    late: int
+    unassigned: int
+    since_ns: int
+    slots: list[tuple[str, str]]
+    state: bytes
+    trackers: dict[int, list[_Kept]]
+    alarms: list[Alarm]
+    gateways: list[Gateway]
+    down: set[int]
+    silent_slots: set[int]
+
+
+_DECODER: Final = msgspec.msgpack.Decoder(Snapshot)
+
+
+def encode_snapshot(engine: Engine, now_ns: int) -> bytes:
+    """The state of `engine` between two steps."""
+    table, links, walk = engine.table, engine.links, engine.walk
+    trackers = {
+        stream: [_Kept(r.condition, t) for r, t in zip(table.rules[stream], kept, strict=True)]
+        for stream, kept in walk.trackers.items()
+    }
+    return msgspec.msgpack.encode(
+        Snapshot(
+            _VERSION,
+            now_ns,
+            engine.position,
+            engine.book.number,
+            walk.late,
+            engine.unassigned,
+            links.since_ns,
+            table.slots,
+            table.state[: table.size].tobytes(),
+            trackers,
+            list(engine.book.open.values()),
+            links.gateways,
+            links.down,
+            links.silent_slots,
+        )
+    )
+
+
+def decode_snapshot(payload: bytes) -> Snapshot:
+    """Read a snapshot; raises `MalformedMessageError` for anything that `encode_snapshot` did not write."""
+    try:
+        version = msgspec.msgpack.decode(payload)[0]
+        if version != _VERSION:
+            raise MalformedMessageError("unknown_version", "version", f"a snapshot of version {version!r}")
+        snapshot = _DECODER.decode(payload)
+        np.frombuffer(snapshot.state, STATE_DTYPE)
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, TypeError, LookupError) as error:
+        raise MalformedMessageError("truncated", "", f"not a snapshot of the alert engine: {error}") from error
+    return snapshot
+
+
+def restore(snapshot: Snapshot, ward: Ward, preset: Preset, *, screening: bool = True) -> Engine:
+    """An engine for `ward` and `preset` that carries on where the snapshot was taken.
+
+    Alarms of patients who left, and of rules that are gone, are left out: whoever knows the journal ends them.
+    """
+    engine = Engine(ward, preset, snapshot.since_ns, screening=screening)
+    engine.position, engine.book.number = snapshot.position, snapshot.number
+    engine.walk.late, engine.unassigned = snapshot.late, snapshot.unassigned
+    for gateway in snapshot.gateways:
+        engine.links.gateways[engine.links.index(gateway.name)] = gateway
+    engine.links.down = set(snapshot.down)
+    slots = [engine.table.slot(patient, device) for patient, device in snapshot.slots]
+    engine.links.silent_slots = {slots[s] for s in snapshot.silent_slots if slots[s] >= 0}
+    _restore_streams(engine, snapshot, slots)
+    _restore_alarms(engine, snapshot)
+    return engine
+
+
+def _restore_streams(engine: Engine, snapshot: Snapshot, slots: list[int]) -> None:
+    table = engine.table
+    for old, row in enumerate(np.frombuffer(snapshot.state, STATE_DTYPE)):
+        slot = slots[int(row["slot"])]
+        if slot < 0:
+            continue
+        index = table.add(slot, int(row["vital"]))
+        table.state[index] = row
+        table.state["slot"][index] = slot
+        kept = {k.condition: k.tracker for k in snapshot.trackers.get(old, ())}
+        trackers = [_fitting(kept.get(r.condition), Tracker.of(r)) for r in table.rules[index]]
+        if any(not t.is_idle for t in trackers):
+            engine.walk.trackers[index] = trackers
+            table.quiet[index] = False
+
+
+def _fitting(kept: Tracker | None, fresh: Tracker) -> Tracker:
+    return kept if kept is not None and len(kept.covered_ns) == len(fresh.covered_ns) else fresh
+
+
+def _restore_alarms(engine: Engine, snapshot: Snapshot) -> None:
+    voting = _voting(engine)
+    patients = {p.patient for p in engine.ward.patients}
+    silent = {engine.table.slots[s] for s in engine.links.silent_slots}
+    for alarm in snapshot.alarms:
+        key = alarm.key
+        if key.patient and key.patient not in patients:
+            continue
+        if key.condition == NO_DATA:
+            keep = (key.patient, key.device) in silent
+        elif key.condition in (GATEWAY_DOWN, CLOCK_UNTRUSTED, CHANNEL_DOWN):
+            keep = True
+        else:
+            latched = not alarm.votes
+            alarm.votes = {s: p for s, p in alarm.votes.items() if (key, s) in voting}
+            keep = latched or bool(alarm.votes)
+        if keep:
+            engine.book.reopen(alarm)
+
+
+def _voting(engine: Engine) -> set[tuple[Key, str]]:
+    """The votes that the restored trackers still hold."""
+    table = engine.table
+    found = set()
+    for stream, trackers in engine.walk.trackers.items():
+        patient, device = table.slots[int(table.state["slot"][stream])]
+        source = f"{device}/{int(table.state['vital'][stream])}"
+        for rule, tracker in zip(table.rules[stream], trackers, strict=True):
+            if tracker.level:
+                of_patient = rule.kind is Kind.PHYSIOLOGICAL
+                found.add((Key(rule.condition, patient, "" if of_patient else device), source))
+    return found

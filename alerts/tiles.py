@@ -1,0 +1,135 @@
+"""From the engine's state to the tiles of a screen."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from alerts.alarm_signals import is_audible
+from alerts.alarms import Alarm
+from alerts.events import Priority
+from alerts.links import Links
+from alerts.streams import NEVER, StreamTable
+from alerts.view import STALE_NS, Tile, TileVital
+from vitals.model import VITAL_BY_NAME, Quality, Reason, Vital
+from vitals.ward import Patient
+
+_SHOWN: Final = tuple(vital for vital in Vital if vital not in (Vital.BATTERY, Vital.RR_INTERVAL))
+
+
+class _Worst:
+    """The worst open alarm of a patient, and of each of the patient's vitals."""
+
+    def __init__(self) -> None:
+        self.priority: Priority | None = None
+        self.acknowledged = False
+        self.of_vital: dict[Vital, Priority] = {}
+
+    def add(self, alarm: Alarm) -> None:
+        calm = not is_audible(alarm.signal)
+        if self.priority is None or alarm.priority > self.priority:
+            self.priority, self.acknowledged = alarm.priority, calm
+        elif alarm.priority == self.priority:
+            self.acknowledged &= calm
+        vital = VITAL_BY_NAME.get(alarm.key.condition.rpartition("_")[0])
+        if vital is not None:
+            self.of_vital[vital] = max(self.of_vital.get(vital, Priority.LOW), alarm.priority)
+
+
+def tiles(
+    patients: Iterable[Patient], table: StreamTable, links: Links, alarms: Iterable[Alarm], now_ns: int
+) -> Iterator[Tile]:
+    """One tile per patient, in the order given."""
+    by_patient, by_bed = _worst_alarms(alarms)
+    slots: defaultdict[str, list[int]] = defaultdict(list)
+    for slot, (name, _) in enumerate(table.slots):
+        slots[name].append(slot)
+    for patient in patients:
+        worst = by_patient.get(patient.patient) or _Worst()
+        for alarm in by_bed.get(patient.bed, ()):
+            worst.add(alarm)
+        shown, battery_pct = _vitals(slots[patient.patient], table, links, worst, now_ns)
+        yield Tile(
+            patient=patient.patient,
+            bed=patient.bed,
+            reason=_overall(shown),
+            vitals=shown,
+            battery_pct=battery_pct,
+            priority=worst.priority,
+            acknowledged=worst.acknowledged,
+        )
+
+
+def _worst_alarms(alarms: Iterable[Alarm]) -> tuple[dict[str, _Worst], dict[str, list[Alarm]]]:
+    by_patient: defaultdict[str, _Worst] = defaultdict(_Worst)
+    by_bed: defaultdict[str, list[Alarm]] = defaultdict(list)
+    for alarm in alarms:
+        if alarm.key.patient:
+            by_patient[alarm.key.patient].add(alarm)
+        for bed in alarm.finding.beds:
+            by_bed[bed].append(alarm)
+    return dict(by_patient), dict(by_bed)
+
+
+def _vitals(
+    slots: list[int], table: StreamTable, links: Links, worst: _Worst, now_ns: int
+) -> tuple[tuple[TileVital, ...], float | None]:
+    """The best reading of each vital, and the lowest battery in percent."""
+    best: dict[Vital, TileVital] = {}
+    battery_pct: float | None = None
+    for slot in slots:
+        streams: list[int] = table.of_slot(slot).tolist()
+        rows = [table.state[index].item() for index in streams]
+        stale = any(now_ns - row[1] > STALE_NS for row in rows)
+        silent = links.reason(slot) if stale else Reason.RADIO_LOST
+        for row in rows:
+            vital = row[-1]
+            if vital == Vital.BATTERY and row[2] != NEVER:
+                battery_pct = row[4] if battery_pct is None else min(battery_pct, row[4])
+            if vital in _SHOWN:
+                shown = _vital(row, table.slots[slot][1], silent, worst.of_vital.get(Vital(vital)), now_ns)
+                if shown.vital not in best or _rank(shown) > _rank(best[shown.vital]):
+                    best[shown.vital] = shown
+    return tuple(best[vital] for vital in _SHOWN if vital in best), battery_pct
+
+
+def _vital(
+    row: tuple[int, int, int, int, float, int, int, int, int, int],
+    device: str,
+    silent: Reason,
+    priority: Priority | None,
+    now_ns: int,
+) -> TileVital:
+    newest_ns, fresh_ns, valid_ns, _, value, reason, quality, _, _, vital = row
+    if now_ns - fresh_ns > STALE_NS or reason >= Reason.RADIO_LOST:
+        told = Reason(reason) if reason >= Reason.RADIO_LOST else silent
+    elif reason != Reason.PRESENT:
+        told = Reason(reason)
+    elif quality == Quality.UNUSABLE or valid_ns != newest_ns:
+        told = Reason.POOR_SIGNAL
+    else:
+        told = Reason.PRESENT
+    seen = valid_ns != NEVER
+    return TileVital(
+        vital=Vital(vital),
+        value=value if told is Reason.PRESENT else None,
+        reason=told,
+        quality=Quality(quality),
+        sampled_at_ns=valid_ns if seen else None,
+        last_value=value if seen else None,
+        device=device,
+        priority=priority,
+    )
+
+
+def _rank(shown: TileVital) -> tuple[bool, bool, int]:
+    """A current value before none, a trusted one before a doubtful one, then the freshest."""
+    return shown.value is not None, shown.quality is not Quality.DOUBTFUL, shown.sampled_at_ns or 0
+
+
+def _overall(vitals: tuple[TileVital, ...]) -> Reason:
+    if any(v.value is not None for v in vitals):
+        return Reason.PRESENT
+    reasons = [v.reason for v in vitals]
+    return max(reasons, default=Reason.NEVER_SEEN)

@@ -1,0 +1,188 @@
+"""One sample at a time: the samples that need thought, through the conditions of their stream, to votes on alarms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import isnan
+from typing import Final
+
+import numpy as np
+
+from alerts.alarms import AlarmBook, Finding, Key
+from alerts.conditions import MOST_COVER_NS, Tracker, covered_ns, observe
+from alerts.events import Kind
+from alerts.limits import Rule, Source
+from alerts.screening import Screened
+from alerts.streams import Indices, StreamTable
+from vitals.model import Quality, Reason
+
+LIVE_WINDOW_NS: Final = 30_000_000_000  # older than this when processed: backlog, which is journalled but not notified
+_POOR: Final = frozenset(
+    {Reason.NO_READING, Reason.SEARCHING, Reason.POOR_SIGNAL, Reason.OUT_OF_RANGE, Reason.NOT_A_NUMBER}
+)
+_OF_SERVICES: Final = Reason.RADIO_LOST  # reasons from here on say that no sample came at all
+
+
+@dataclass(slots=True)
+class _Cell:
+    """One row of `STATE_DTYPE` while it is being worked on; the fields are in that order."""
+
+    newest_at_ns: int
+    fresh_at_ns: int
+    valid_at_ns: int
+    gap_ns: int
+    value: float
+    reason: int
+    quality: int
+    gateway: int
+    slot: int
+    vital: int
+
+    def as_row(self) -> tuple[float, ...]:
+        return (
+            self.newest_at_ns,
+            self.fresh_at_ns,
+            self.valid_at_ns,
+            self.gap_ns,
+            self.value,
+            self.reason,
+            self.quality,
+            self.gateway,
+            self.slot,
+            self.vital,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """One sample, in the words of the rules."""
+
+    at_ns: int
+    value: float
+    reason: int
+    quality: int
+    has_value: bool
+    doubtful: bool
+    live: bool
+
+    def flag(self, source: Source) -> float:
+        """Whether what a flag rule looks for is the case, as 1 or 0."""
+        if source is Source.POOR_SIGNAL:
+            return float(self.doubtful or self._is_poor())
+        wanted = Reason.PROBE_OFF if source is Source.PROBE_OFF else Reason.DEVICE_FAULT
+        return float(self.reason == wanted)
+
+    def _is_poor(self) -> bool:
+        return not self.has_value and (self.reason in _POOR or self.reason == Reason.PRESENT)
+
+
+class Walk:
+    """`trackers`: stream → one tracker per rule, for the streams that are not quiet."""
+
+    def __init__(self, table: StreamTable, book: AlarmBook) -> None:
+        self._table = table
+        self._book = book
+        self.trackers: dict[int, list[Tracker]] = {}
+        self.late = 0  # samples that were not newer than what their stream had
+
+    def walk(self, screened: Screened, gateways: Indices, now_ns: int) -> None:
+        """Take the groups that are not calm, in order. `gateways`: parallel to the sorted rows."""
+        lengths = screened.ends - screened.starts + 1
+        chosen = np.flatnonzero(np.repeat(~screened.calm, lengths))
+        rows = screened.rows[chosen]
+        columns = (
+            screened.streams[chosen].tolist(),
+            screened.times[chosen].tolist(),
+            rows["value"].tolist(),
+            rows["reason"].tolist(),
+            rows["quality"].tolist(),
+            gateways[chosen].tolist(),
+        )
+        state = self._table.state
+        current, cell = -1, _Cell(0, 0, 0, 0, 0.0, 0, 0, 0, 0, 0)
+        for stream, at_ns, value, reason, quality, gateway in zip(*columns, strict=True):
+            if stream != current:
+                if current >= 0:
+                    state[current] = cell.as_row()
+                current, cell = stream, _Cell(*state[stream].item())
+            if at_ns <= cell.newest_at_ns:
+                self.late += 1
+                continue
+            has_value = reason == Reason.PRESENT and quality != Quality.UNUSABLE and not isnan(value)
+            live = now_ns - at_ns <= LIVE_WINDOW_NS
+            reading = _Reading(at_ns, value, reason, quality, has_value, quality == Quality.DOUBTFUL, live)
+            if quality != Quality.TEST and reason < _OF_SERVICES:
+                self._judge(stream, cell, reading)
+            _keep(cell, reading, gateway)
+        if current >= 0:
+            state[current] = cell.as_row()
+
+    def withdraw(self, stream: int, at_ns: int) -> None:
+        """Drop what a silent stream still holds to be true of its patient: another one speaks for that now."""
+        trackers = self.trackers[stream]
+        for index, rule in enumerate(self._table.rules[stream]):
+            if rule.kind is Kind.PHYSIOLOGICAL:
+                trackers[index] = Tracker.of(rule)
+                self._vote(stream, rule, 0, Finding(rule.kind, at_ns, detail="another device measures this now"))
+        self._settle(stream)
+
+    def _judge(self, stream: int, cell: _Cell, reading: _Reading) -> None:
+        trackers = self.trackers.get(stream)
+        rules = self._table.rules[stream]
+        if trackers is None:
+            calm = self._table.low[stream] <= reading.value <= self._table.high[stream]
+            if not rules or (reading.has_value and calm and not reading.doubtful):
+                return
+            trackers = self.trackers[stream] = [Tracker.of(rule) for rule in rules]
+        since_any = covered_ns(reading.at_ns, cell.newest_at_ns, cell.gap_ns)
+        since_value = covered_ns(reading.at_ns, cell.valid_at_ns, cell.gap_ns)
+        for rule, tracker in zip(rules, trackers, strict=True):
+            if rule.source is not Source.VALUE:
+                changed = observe(tracker, rule, reading.flag(rule.source), since_any)
+            elif reading.has_value:
+                changed = observe(tracker, rule, reading.value, since_value, may_clear=not reading.doubtful)
+            else:
+                continue
+            if changed or (tracker.level and reading.live):
+                self._vote(stream, rule, tracker.level, _finding(rule, tracker.level, reading))
+        self._settle(stream)
+
+    def _settle(self, stream: int) -> None:
+        quiet = all(tracker.is_idle for tracker in self.trackers[stream])
+        if quiet:
+            del self.trackers[stream]
+        self._table.quiet[stream] = quiet
+
+    def _vote(self, stream: int, rule: Rule, level: int, finding: Finding) -> None:
+        row = self._table.state[stream]
+        patient, device = self._table.slots[row["slot"]]
+        of_patient = rule.kind is Kind.PHYSIOLOGICAL
+        key = Key(rule.condition, patient, "" if of_patient else device)
+        priority = int(rule.levels[level - 1].priority) if level else 0
+        source = f"{device}/{int(row['vital'])}"
+        self._book.vote(key, source, priority, replace(finding, device=device))
+
+
+def _finding(rule: Rule, level: int, reading: _Reading) -> Finding:
+    by_value = rule.source is Source.VALUE
+    return Finding(
+        rule.kind,
+        reading.at_ns,
+        value=reading.value if by_value else None,
+        limit=rule.levels[max(level, 1) - 1].limit if by_value else None,
+        reason=Reason(reading.reason),
+        live=reading.live,
+    )
+
+
+def _keep(cell: _Cell, reading: _Reading, gateway: int) -> None:
+    at_ns = reading.at_ns
+    if reading.has_value:
+        gap = at_ns - cell.valid_at_ns
+        if cell.valid_at_ns > 0 and gap <= MOST_COVER_NS:
+            cell.gap_ns = gap
+        cell.valid_at_ns, cell.value = at_ns, reading.value
+    if reading.reason < _OF_SERVICES:
+        cell.fresh_at_ns = at_ns
+    cell.newest_at_ns, cell.gateway = at_ns, gateway
+    cell.reason, cell.quality = reading.reason, reading.quality
