@@ -1,0 +1,78 @@
+"""The live side of the station: one view of the ward, its clocks, and the acknowledgement of an alarm."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from datetime import tzinfo
+from typing import Protocol
+
+import msgspec
+
+from alerts.station.snapshot import STALE_AFTER_S, Snapshot, show_alarms, show_tiles
+from alerts.station.words import clock_with_seconds
+from alerts.view import OpenAlarm, Tile
+
+
+class LiveView(Protocol):
+    """What the alert engine shows. All three answer at once, from memory; called on the event loop."""
+
+    def tiles(self) -> Sequence[Tile]:
+        """Every patient of the ward."""
+        ...
+
+    def alarms(self) -> Sequence[OpenAlarm]:
+        """Every open alarm."""
+        ...
+
+    def acknowledge(self, alarm_id: str, actor: str) -> object:
+        """Note that `actor` took notice of an open alarm."""
+        ...
+
+
+class Board:
+    """What is rendered for every browser.
+
+    `boot` and `token` are new with each start of the server; `up_s` is a monotonic time, so that a browser can tell how
+    old news is without trusting anybody's wall clock.
+    """
+
+    def __init__(
+        self,
+        live: LiveView,
+        *,
+        zone: tzinfo,
+        now_ns: Callable[[], int],
+        monotonic_s: Callable[[], float] = time.monotonic,
+        assets: str = "",
+    ) -> None:
+        self.live = live
+        self.zone = zone
+        self.now_ns = now_ns
+        self.token = secrets.token_urlsafe(24)
+        self._boot = secrets.token_hex(8)
+        self._monotonic_s = monotonic_s
+        self._assets = assets
+
+    def snapshot(self) -> Snapshot:
+        """The ward as it is now."""
+        now_ns, alarms = self.now_ns(), self.live.alarms()
+        return Snapshot(
+            boot=self._boot,
+            assets=self._assets,
+            token=self.token,
+            up_s=round(self._monotonic_s(), 3),
+            clock=clock_with_seconds(now_ns, self.zone),
+            stale_after_s=STALE_AFTER_S,
+            tiles=show_tiles(self.live.tiles(), alarms, now_ns, self.zone),
+            alarms=show_alarms(alarms, now_ns, self.zone),
+        )
+
+    def encoded(self) -> bytes:
+        """The snapshot as one line of JSON: the payload of an event."""
+        return msgspec.json.encode(self.snapshot())
+
+    def open_alarm(self, alarm_id: str) -> OpenAlarm | None:
+        """The open alarm of that id."""
+        return next((a for a in self.live.alarms() if a.alarm_id == alarm_id), None)

@@ -1,0 +1,80 @@
+// The tiles: what each shows follows from the last event and from how long ago that was.
+
+import { arrange, duration, piece, setClass, setText } from "./screen.js";
+
+export class Tiles {
+  #tiles = [];
+  #staleAfterS = 30;
+
+  constructor(parent) {
+    this.parent = parent;
+  }
+
+  show(tiles, staleAfterS) {
+    this.#tiles = tiles;
+    this.#staleAfterS = staleAfterS;
+    arrange(this.parent, tiles, (tile) => tile.patient, make, fill);
+  }
+
+  // `newsAgeS`: seconds since the event was made.
+  tick(newsAgeS) {
+    this.#tiles.forEach((tile, index) => this.#age(this.parent.children[index], tile, newsAgeS));
+  }
+
+  #age(element, tile, newsAgeS) {
+    const vitals = element.querySelector(".vitals").children;
+    let current = 0;
+    tile.vitals.forEach((vital, index) => {
+      current += paint(vitals[index], vital, newsAgeS, this.#staleAfterS);
+    });
+    const silence = element.querySelector(".silence");
+    const silentS = tile.silent_s === null ? null : tile.silent_s + newsAgeS;
+    const why = current ? "" : tile.why || (silentS === null ? "no device heard yet" : "no data");
+    setText(silence.firstElementChild, why);
+    setText(silence.lastElementChild, why && silentS !== null ? `since ${tile.since} · ${duration(silentS)}` : "");
+    element.classList.toggle("silent", why !== "");
+  }
+}
+
+function make(tile) {
+  const element = piece("tile-piece");
+  element.querySelector(".tile-link").href = `/patients/${encodeURIComponent(tile.patient)}`;
+  return element;
+}
+
+function fill(element, tile) {
+  const state = tile.priority || "calm";
+  const kept = element.classList.contains("silent") ? " silent" : "";
+  setClass(element, `tile ${state}${tile.acknowledged ? " taken" : ""}${kept}`);
+  setText(element.querySelector(".bed"), tile.bed);
+  setText(element.querySelector(".patient"), tile.patient);
+  setText(element.querySelector(".marker"), tile.marker);
+  setText(element.querySelector(".word"), tile.priority);
+  setText(element.querySelector(".headline"), tile.acknowledged ? `✓ ${tile.headline}` : tile.headline);
+  setText(element.querySelector(".battery"), tile.battery);
+  arrange(element.querySelector(".vitals"), tile.vitals, (vital) => vital.vital, () => piece("vital-piece"), name);
+}
+
+function name(element, vital) {
+  setText(element.querySelector(".label"), vital.label);
+  setText(element.querySelector(".unit"), vital.unit);
+}
+
+// One number. Returns whether it may be taken for current.
+function paint(element, vital, newsAgeS, staleAfterS) {
+  const ageS = vital.age_s === null ? null : vital.age_s + newsAgeS;
+  const current = vital.text !== "" && ageS !== null && ageS <= staleAfterS;
+  setClass(element, `vital ${current ? vital.priority : "absent"}${current && vital.doubt ? " doubt" : ""}`);
+  setText(element.querySelector(".value"), current ? vital.text : "–");
+  setText(element.querySelector(".age"), current ? note(vital, ageS) : absence(vital, ageS));
+  return current;
+}
+
+function note(vital, ageS) {
+  return vital.doubt ? `${vital.doubt} · ${duration(ageS)}` : duration(ageS);
+}
+
+function absence(vital, ageS) {
+  if (ageS === null) return vital.why || "no data";
+  return `${vital.why || "no data"} · ${duration(ageS)}${vital.last ? ` · was ${vital.last}` : ""}`;
+}
