@@ -12,6 +12,7 @@ they send nothing. paho runs one thread per client.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from threading import Condition
 from types import TracebackType
@@ -117,8 +118,11 @@ class WifiWard:
         self._wearables = {d: WifiWearable(d, site=scenario.site, url=url, start_ns=start_ns) for d in devices}
 
     def __enter__(self) -> Self:
-        for wearable in self._wearables.values():
-            wearable.connect(self._now_ns)
+        with ExitStack() as connected:  # one that cannot connect must not leave the others' threads behind
+            for wearable in self._wearables.values():
+                wearable.connect(self._now_ns)
+                connected.callback(wearable.close, self._now_ns, drain_s=0.0)
+            connected.pop_all()
         return self
 
     def __exit__(

@@ -157,12 +157,12 @@ def _read_o2ring(path: Path) -> Recording:
     with path.open(encoding="utf-8-sig", newline="") as file:
         try:
             table = csv.DictReader(file)
-            rows = list(table)
+            rows, columns = list(table), table.fieldnames or ()
         except (csv.Error, UnicodeDecodeError) as error:
             raise RecordingError(f"{path}: not a CSV file: {error}") from error
     for column in ("Time", "Oxygen Level", "Pulse Rate"):
-        if column not in (table.fieldnames or ()):
-            raise RecordingError(f"{path}: {column}: the column is missing; found {table.fieldnames}")
+        if column not in columns:
+            raise RecordingError(f"{path}: {column}: the column is missing; found {', '.join(columns) or 'none'}")
     if not rows:
         raise RecordingError(f"{path}: has no rows")
     times = [_local_time(path, line, row["Time"]) for line, row in enumerate(rows, start=2)]
