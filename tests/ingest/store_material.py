@@ -1,4 +1,4 @@
-"""What the tests of the store share: readings as strategies and as blocks, and a store in plain Python to compare with."""
+"""What the tests of the store share: readings in words, as strategies, and as blocks."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _on(row: WaveformRow, device: int) -> WaveformRow:
 def readings(devices: int = 3, seconds: int = 1_000) -> st.SearchStrategy[Reading]:
     """Readings that collide in their keys often, a device changing hands now and then."""
     return st.builds(
-        _drawn,
+        lambda at_s, value, **others: reading(at_s, value, **others),
         device=st.integers(1, devices).map("ox-{}".format),
         vital=st.sampled_from([int(Vital.PULSE_RATE), int(Vital.SPO2)]),
         at_s=st.integers(0, seconds) | st.sampled_from([0, 59, 60, 299, 300, 599, 600]),
@@ -87,7 +87,3 @@ def readings(devices: int = 3, seconds: int = 1_000) -> st.SearchStrategy[Readin
         value=st.none() | st.integers(0, 200).map(float) | st.floats(allow_nan=False, allow_infinity=False, width=32),
         patient=st.sampled_from(["P-0001", "P-0001", "P-0001", ""]),
     )
-
-
-def _drawn(device: str, vital: int, at_s: int, sequence: int, value: float | None, patient: str) -> Reading:
-    return reading(at_s, value, device=device, vital=vital, sequence=sequence, patient=patient)
