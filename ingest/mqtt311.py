@@ -47,13 +47,15 @@ def frame_end(buffer: bytes | bytearray | memoryview, start: int) -> tuple[int, 
 
     Raises `IndexError` while the length itself is incomplete, `ValueError` when it takes more than four bytes (2.2.3).
     """
-    length, shift = 0, 0
-    for position in range(start + 1, start + 5):
-        byte = buffer[position]
-        length |= (byte & 0x7F) << shift
+    length = buffer[start + 1]
+    if length < 0x80:
+        return start + 2, start + 2 + length
+    length &= 0x7F
+    for count in (1, 2, 3):
+        byte = buffer[start + 1 + count]
+        length |= (byte & 0x7F) << 7 * count
         if byte < 0x80:
-            return position + 1, position + 1 + length
-        shift += 7
+            return start + 2 + count, start + 2 + count + length
     raise ValueError("a remaining length has at most four bytes")
 
 

@@ -40,7 +40,7 @@ def refusal(version: Version, code: ConnAckReasonCode, message: str) -> bytes:
     return write(version, mqtt5.ConnAckPacket(reason_code=code, reason_str=message))
 
 
-def goodbye(version: Version | None, violation: ViolationError, *, connected: bool) -> bytes:
+def goodbye(version: Version, violation: ViolationError, *, connected: bool) -> bytes:
     """The reason for closing, as far as the peer's version has a packet for it: 3.1.1 has none."""
     if isinstance(violation, UnsupportedVersionError):
         return violation.answer

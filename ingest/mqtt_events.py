@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from ingest.mqtt_access import Route
 from vitals.wire import MAX_PAYLOAD_BYTES
 
@@ -30,17 +32,6 @@ class SessionBounds:
     max_subscriptions: int = 8
 
 
-class Delivery:
-    """A message on its way to the journal: give it to `Session.acknowledge` when it is there."""
-
-    __slots__ = ("code", "packet_id", "settled")
-
-    def __init__(self, packet_id: int, code: int) -> None:
-        self.packet_id = packet_id  # 0: QoS 0 or a will, nobody waits for it
-        self.code = code
-        self.settled = False
-
-
 class Opened(NamedTuple):
     """The client is known; an older connection of the same `client_id` and `gateway` is to be closed."""
 
@@ -48,20 +39,16 @@ class Opened(NamedTuple):
     gateway: str | None
 
 
-class Published(NamedTuple):
-    """A message under a topic that its sender may use."""
+class Message(Struct):
+    """A message on its way to the journal: give it to `Session.acknowledge` when it is there.
 
-    topic: str
-    payload: bytes
-    delivery: Delivery
-
-
-class Refused(NamedTuple):
-    """A message to be set aside, for the reasons in `route`."""
+    `route.reason` says whether it is to be set aside. `packet_id` 0: QoS 0 or a will, nobody waits for it.
+    """
 
     route: Route
     payload: bytes
-    delivery: Delivery
+    packet_id: int = 0
+    settled: bool = False
 
 
 class Subscribed(NamedTuple):
@@ -83,4 +70,4 @@ class Closed(NamedTuple):
     message: str
 
 
-Event = Opened | Published | Refused | Subscribed | Unsubscribed | Closed
+Event = Opened | Message | Subscribed | Unsubscribed | Closed

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from mqtt5 import DisconnectReasonCode
 
-from ingest.mqtt_codec import ViolationError, frame
+from ingest.mqtt311 import frame_end
+from ingest.mqtt_codec import ViolationError
 from ingest.mqtt_events import SessionBounds
 
 
 class OversizedError(ViolationError):
-    """A packet announces more bytes than its kind may have; only `beginning` of it has been received."""
+    """A packet announces more bytes than its kind may have; `beginning` of it has come, with its body at `body_at`."""
 
-    def __init__(self, beginning: bytes, announced_bytes: int, limit_bytes: int) -> None:
+    def __init__(self, beginning: bytes, body_at: int, announced_bytes: int, limit_bytes: int) -> None:
         super().__init__(
             DisconnectReasonCode.PACKET_TOO_LARGE, f"a packet of {announced_bytes:,} bytes; at most {limit_bytes:,}"
         )
         self.beginning = beginning
+        self.body_at = body_at
 
 
 class Inbox:
@@ -80,13 +82,15 @@ class Inbox:
         if at == len(buffer):
             self.partial_since_s = None
             return None
-        bounds = frame(buffer, at)
-        if bounds is None:
+        try:
+            start, end = frame_end(buffer, at)
+        except IndexError:
             return self._wait(now_s, 0)
-        start, end = bounds
+        except ValueError as error:
+            raise ViolationError(DisconnectReasonCode.MALFORMED_PACKET, str(error)) from error
         limit = self._max_publish_bytes if buffer[at] & 0xF0 == 0x30 else self._bounds.max_control_bytes
         if end - at > limit:
-            raise OversizedError(buffer[at:], end - at, limit)
+            raise OversizedError(buffer[at:], start - at, end - at, limit)
         if end > len(buffer):
             return self._wait(now_s, end - at)
         self._at = end

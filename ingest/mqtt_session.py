@@ -25,11 +25,9 @@ from ingest.mqtt_admission import Door, RefusedError, admit
 from ingest.mqtt_codec import Version, ViolationError
 from ingest.mqtt_events import (
     Closed,
-    Delivery,
     Event,
+    Message,
     Opened,
-    Published,
-    Refused,
     SessionBounds,
     Subscribed,
     Unsubscribed,
@@ -48,12 +46,16 @@ class Phase(Enum):
     CLOSED = 3
 
 
+_AWAITING_CONNECT, _CONNECTED, _CLOSED = Phase  # looking a member up is slow in Python 3.11
+_MQTT_311: Final = Version.MQTT_311
+
+
 class Session:
     """See the module's text. `door`: who may come in."""
 
     def __init__(self, bounds: SessionBounds, door: Door, now_s: float) -> None:
         self.phase = Phase.AWAITING_CONNECT
-        self.version: Version | None = None
+        self.version = Version.MQTT_311  # until CONNECT says otherwise: the one that has nothing to say to a stranger
         self.gateway: str | None = None
         self._bounds = bounds
         self._door = door
@@ -63,7 +65,7 @@ class Session:
         self._peer_max_packet_bytes: int | None = None
         self._routes: dict[bytes, Route] = {}
         self._subscriptions: set[str] = set()
-        self._deliveries: deque[Delivery] = deque()
+        self._unacknowledged: deque[Message] = deque()
         self._events: list[Event] = []
         self._output = bytearray()
         self._opened_s = now_s
@@ -75,7 +77,7 @@ class Session:
     def blocked(self) -> bool:
         """Whether the peer has to wait: its rate is used up, or too much of it is not acknowledged."""
         return self._inbox.exhausted or (
-            self.version is Version.MQTT_311 and len(self._deliveries) >= self._bounds.receive_max
+            len(self._unacknowledged) >= self._bounds.receive_max and self.version is _MQTT_311
         )  # an MQTT 5 client knows the receive maximum, a 3.1.1 client can only be held back
 
     @property
@@ -85,7 +87,7 @@ class Session:
 
     def receive(self, data: bytes, now_s: float) -> list[Event]:
         """Take bytes from the peer; with none, go on with what is held."""
-        if self.phase is not Phase.CLOSED:
+        if self.phase is not _CLOSED:
             self._inbox.refill(now_s)
             if self._inbox.feed(data):
                 try:
@@ -108,31 +110,31 @@ class Session:
 
     def disconnect(self, code: DisconnectReasonCode, message: str, *, will: bool = True) -> list[Event]:
         """Close from our side; `will`: whether the peer's last will is published."""
-        if self.phase is not Phase.CLOSED:
+        if self.phase is not _CLOSED:
             self._will = self._will if will else None
             self._violate(ViolationError(code, message))
         return self._take_events()
 
     def lost(self) -> list[Event]:
         """The connection ended without DISCONNECT."""
-        if self.phase is not Phase.CLOSED:
+        if self.phase is not _CLOSED:
             self._close("connection_lost", "the connection ended without DISCONNECT")
         return self._take_events()
 
-    def acknowledge(self, delivery: Delivery) -> None:
+    def acknowledge(self, message: Message) -> None:
         """The message is kept: PUBACK goes out as soon as all earlier ones of this connection are kept, too (4.6)."""
-        delivery.settled = True
-        deliveries = self._deliveries
-        while deliveries and deliveries[0].settled:
-            head = deliveries.popleft()
-            if self.phase is Phase.CONNECTED:
-                self._output += mqtt_codec.puback(self._spoken, head.packet_id, head.code)
+        message.settled = True
+        waiting = self._unacknowledged
+        while waiting and waiting[0].settled:
+            head = waiting.popleft()
+            if self.phase is _CONNECTED:
+                self._output += mqtt_codec.puback(self.version, head.packet_id, head.route.code)
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Send a QoS 0 message to a peer that subscribed; left out if larger than the peer accepts (3.1.2.11.4)."""
-        if self.phase is not Phase.CONNECTED:
+        if self.phase is not _CONNECTED:
             return
-        packet = mqtt_codec.write(self._spoken, mqtt5.PublishPacket(topic, payload, retain=retain))
+        packet = mqtt_codec.write(self.version, mqtt5.PublishPacket(topic, payload, retain=retain))
         if self._peer_max_packet_bytes is None or len(packet) <= self._peer_max_packet_bytes:
             self._output += packet
 
@@ -144,29 +146,25 @@ class Session:
 
     # -- packets -----------------------------------------------------------------------------------------------------
 
-    @property
-    def _spoken(self) -> Version:
-        return self.version or Version.MQTT_311
-
     def _read_packets(self, now_s: float) -> None:
         inbox = self._inbox
-        while self.phase is not Phase.CLOSED and not self.blocked:
+        while not self.blocked:
             try:
                 found = inbox.next_packet(now_s)
             except OversizedError as error:
                 self._keep_beginning(error)
                 raise
-            if found is None:
+            if found is None or self.phase is _CLOSED:
                 break
             self._heard_s = now_s
             at, start, end = found
-            if self.phase is Phase.CONNECTED and inbox.buffer[at] & 0xF0 == 0x30:
+            if inbox.buffer[at] & 0xF0 == 0x30 and self.phase is _CONNECTED:
                 self._on_publish(inbox.buffer, at, start, end)
             else:
                 self._on_packet(inbox.buffer[at:end])
 
     def _on_packet(self, packet: bytes) -> None:
-        if self.version is None:
+        if self.phase is _AWAITING_CONNECT:
             self.version = mqtt_codec.version_of(packet)
         decoded = mqtt_codec.read(self.version, packet)
         handler = self._HANDLERS[self.phase].get(type(decoded))
@@ -177,20 +175,16 @@ class Session:
 
     def _on_publish(self, buffer: bytes, at: int, start: int, end: int) -> None:
         """Take a PUBLISH apart in place: this is the path of every reading."""
-        name, packet_id, payload_at = mqtt_codec.read_publish(self._spoken, buffer, at, start, end)
-        if packet_id and len(self._deliveries) >= self._bounds.receive_max:
-            raise ViolationError(
-                DisconnectReasonCode.RECEIVE_MAX_EXCEEDED,
-                f"more than {self._bounds.receive_max} messages without waiting for PUBACK",
-            )
-        found = self._routes.get(name) or self._route(name)
-        delivery = Delivery(packet_id, found.code)
+        name, packet_id, payload_at = mqtt_codec.read_publish(self.version, buffer, at, start, end)
+        message = Message(self._routes.get(name) or self._route(name), buffer[payload_at:end], packet_id)
         if packet_id:
-            self._deliveries.append(delivery)
-        payload = buffer[payload_at:end]
-        self._events.append(
-            Refused(found, payload, delivery) if found.reason else Published(found.topic, payload, delivery)
-        )
+            if len(self._unacknowledged) >= self._bounds.receive_max:
+                raise ViolationError(
+                    DisconnectReasonCode.RECEIVE_MAX_EXCEEDED,
+                    f"more than {self._bounds.receive_max} messages without waiting for PUBACK",
+                )
+            self._unacknowledged.append(message)
+        self._events.append(message)
 
     def _route(self, name: bytes) -> Route:
         """Judge a topic, once for many messages; the first that is in order binds an open connection."""
@@ -210,9 +204,9 @@ class Session:
 
     def _on_connect(self, packet: mqtt5.ConnectPacket) -> None:
         try:
-            admitted = admit(self._door, self._spoken, packet)
+            admitted = admit(self._door, self.version, packet)
         except RefusedError as error:
-            self._output += mqtt_answers.refusal(self._spoken, error.code, str(error))
+            self._output += mqtt_answers.refusal(self.version, error.code, str(error))
             self._close(error.code.name.lower(), str(error))
             return
         self.phase, self.gateway, self._will = Phase.CONNECTED, admitted.gateway, packet.will
@@ -222,7 +216,7 @@ class Session:
         if self.version is Version.MQTT_5:
             longest = self._bounds.max_keep_alive_s
             self._keep_alive_s = min(packet.keep_alive or longest, longest)
-        self._output += mqtt_answers.welcome(self._spoken, self._bounds, admitted, self._keep_alive_s)
+        self._output += mqtt_answers.welcome(self.version, self._bounds, admitted, self._keep_alive_s)
         self._events.append(Opened(admitted.client_id, admitted.gateway))
 
     def _on_subscribe(self, packet: mqtt5.SubscribePacket) -> None:
@@ -239,7 +233,7 @@ class Session:
                 granted.append(topic_filter.pattern)
             codes.append(code)
         self._subscriptions.update(granted)
-        self._output += mqtt_codec.write(self._spoken, mqtt5.SubAckPacket(packet.packet_id, codes))
+        self._output += mqtt_codec.write(self.version, mqtt5.SubAckPacket(packet.packet_id, codes))
         self._events.extend(map(Subscribed, granted))
 
     def _on_unsubscribe(self, packet: mqtt5.UnsubscribePacket) -> None:
@@ -250,10 +244,10 @@ class Session:
             if known:
                 self._subscriptions.discard(pattern)
                 self._events.append(Unsubscribed(pattern))
-        self._output += mqtt_codec.write(self._spoken, mqtt5.UnsubAckPacket(packet.packet_id, codes))
+        self._output += mqtt_codec.write(self.version, mqtt5.UnsubAckPacket(packet.packet_id, codes))
 
     def _on_pingreq(self, _: mqtt5.PingReqPacket) -> None:
-        self._output += mqtt_codec.write(self._spoken, mqtt5.PingRespPacket())
+        self._output += mqtt_codec.write(self.version, mqtt5.PingRespPacket())
 
     def _on_disconnect(self, packet: mqtt5.DisconnectPacket) -> None:
         if packet.reason_code != int(DisconnectReasonCode.DISCONNECT_WITH_WILL_MESSAGE):
@@ -264,7 +258,7 @@ class Session:
 
     def _overdue(self, now_s: float) -> tuple[DisconnectReasonCode, str] | None:
         bounds, began_s = self._bounds, self._inbox.partial_since_s
-        if self.phase is Phase.AWAITING_CONNECT and now_s - self._opened_s > bounds.connect_s:
+        if self.phase is _AWAITING_CONNECT and now_s - self._opened_s > bounds.connect_s:
             return DisconnectReasonCode.MAX_CONNECT_TIME, f"no CONNECT within {bounds.connect_s:g} s"
         if began_s is not None:
             late = now_s - began_s > bounds.packet_s
@@ -281,21 +275,21 @@ class Session:
 
     def _keep_beginning(self, error: OversizedError) -> None:
         """Hand over the start of an oversized message, so that it is seen what nobody will ever store."""
-        start = mqtt_codec.frame(error.beginning, 0)
-        if self.phase is Phase.CONNECTED and error.beginning[0] & 0xF0 == 0x30 and start is not None:
-            name = error.beginning[start[0] + 2 :][: int.from_bytes(error.beginning[start[0] :][:2])]
-            topic = name.decode(errors="replace")
+        beginning, at = error.beginning, error.body_at
+        if self.phase is _CONNECTED and beginning[0] & 0xF0 == 0x30:
+            topic_end = at + 2 + int.from_bytes(beginning[at : at + 2])
+            topic = beginning[at + 2 : topic_end].decode(errors="replace")
             found = Route(topic, self.gateway or "", "too_large", "", f"{error}: send smaller messages")
-            self._events.append(Refused(found, error.beginning[:_KEPT_OF_TOO_LARGE], Delivery(0, 0)))
+            self._events.append(Message(found, beginning[:_KEPT_OF_TOO_LARGE]))
 
     def _violate(self, violation: ViolationError) -> None:
-        connected = self.phase is Phase.CONNECTED
+        connected = self.phase is _CONNECTED
         self._output += mqtt_answers.goodbye(self.version, violation, connected=connected)
         self._close(violation.code.name.lower(), str(violation))
 
     def _close(self, reason: str, message: str) -> None:
-        if self._will is not None and self.phase is Phase.CONNECTED:
-            self._events.append(Published(self._will.topic, self._will.payload or b"", Delivery(0, 0)))
+        if self._will is not None and self.phase is _CONNECTED:
+            self._events.append(Message(Route(self._will.topic, self.gateway or ""), self._will.payload or b""))
         self.phase, self._will = Phase.CLOSED, None
         self._events.extend(map(Unsubscribed, sorted(self._subscriptions)))
         self._subscriptions.clear()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+
+class Incoming(Struct, frozen=True):
     """One message as it came in.
 
     `acknowledge` is called once, from the event loop, after the message is durable (a reading in the journal, or
