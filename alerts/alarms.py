@@ -126,7 +126,7 @@ class AlarmBook:
 
     def acknowledge(self, alarm_id: str, actor: str) -> Acknowledged:
         """Let `actor` take notice of an alarm; its signal stops until its priority rises."""
-        alarm = next((a for a in self.open.values() if a.alarm_id == alarm_id), None)
+        alarm = self.find(alarm_id)
         if alarm is None:
             return Acknowledged.UNKNOWN
         if not is_audible(alarm.signal):
@@ -143,8 +143,16 @@ class AlarmBook:
         self._emit("", Key(condition), Transition.NOTED, finding, Priority.LOW, notify=notify)
 
     def reopen(self, alarm: Alarm) -> None:
-        """Put a restored alarm back without an event."""
+        """Put an alarm back as it was, without an event."""
         self.open[alarm.key] = alarm
+
+    def find(self, alarm_id: str) -> Alarm | None:
+        """The open alarm of that id."""
+        return next((alarm for alarm in self.open.values() if alarm.alarm_id == alarm_id), None)
+
+    def close(self, alarm_id: str, key: Key, finding: Finding, priority: Priority) -> None:
+        """Write down the end of an alarm that the journal holds open and nobody watches any more."""
+        self._emit(alarm_id, key, Transition.ENDED, finding, priority, notify=True)
 
     def announce(self, alarm: Alarm) -> None:
         """Write down that an alarm is open which the journal does not know of (after a change of the rules)."""

@@ -48,7 +48,8 @@ class Engine:
         self._screening = screening
         self._beds = {p.patient: p.bed for p in ward.patients}
         self.book = AlarmBook(lambda patient: self._beds.get(patient, ""), frozenset(preset.latching))
-        self.table = StreamTable(_rules_of_patients(ward, preset))
+        self.rules = _rules_of_patients(ward, preset)
+        self.table = StreamTable(self.rules)
         self.links = Links(self.table, self.book, preset, now_ns)
         self.walk = Walk(self.table, self.book)
         for patient in ward.patients:

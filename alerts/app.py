@@ -1,0 +1,235 @@
+"""The alert service: follows the ingest journal, keeps the alarm journal, and lets the channels tell people.
+
+Everything happens on one event loop: an event is durable in the alarm journal before any screen or channel hears of it.
+When the alarm journal cannot be written (disk full), nothing more is decided until it can; what was decided waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from alerts.alarms import Acknowledged
+from alerts.engine import Arrival
+from alerts.events import AlarmEvent, AlarmRecordKind, encode_event
+from alerts.limits import Preset, Rules
+from alerts.notify.outbox import Channel
+from alerts.notify.worker import ChannelWorker, RetryDelay, cursor_name
+from alerts.recovery import BEFORE_MARK, CURSOR, SNAPSHOT_MARK, arrivals, recover
+from alerts.snapshot import encode_snapshot
+from alerts.view import OpenAlarm, Tile
+from vitals.errors import JournalFullError, RetryableError
+from vitals.follow import follow
+from vitals.journal import Journal
+from vitals.ward import Ward
+
+TICK_S: Final = 0.5  # how late a silence may be noticed
+SNAPSHOT_NS: Final = 10_000_000_000  # how much is replayed after a restart
+_PORTION: Final = 200  # ingest records judged at once: the event loop is not held up for long by a backlog
+_PORTION_BYTES: Final = 4 << 20
+_FULL_RETRY_S: Final = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+class AlertService:
+    """Use `run` as a task; the rest may be called on its event loop at any time.
+
+    `ingest`: the ingest journal; `keep_cursor=False` when another process writes it. `alarms`: the alarm journal, which
+    this service alone writes. Raises `ConfigurationError` for limits that contradict each other.
+    """
+
+    def __init__(
+        self,
+        *,
+        ingest: Journal,
+        alarms: Journal,
+        ward: Ward,
+        preset: Preset,
+        channels: Sequence[Channel] = (),
+        now_ns: Callable[[], int] = time.time_ns,
+        keep_cursor: bool = True,
+        delay_s: RetryDelay | None = None,
+    ) -> None:
+        self._ingest = ingest
+        self._alarms = alarms
+        self._now_ns = now_ns
+        self._keep_cursor = keep_cursor
+        self._listeners: list[Callable[[Sequence[AlarmEvent]], None]] = []
+        self._deciding = asyncio.Lock()
+        self._waiting: tuple[AlarmEvent, ...] = ()
+        recovered = recover(ingest, alarms, ward, preset, now_ns())
+        self._engine = recovered.engine
+        self.unreadable = recovered.unreadable  # ingest records that could not be decoded
+        _log.info("alerts_recovered", position=self._engine.position, replayed=recovered.replayed)
+        self._save(recovered.events)
+        self._forget_channels({channel.subscription.name for channel in channels})
+        self._workers = [
+            ChannelWorker(
+                alarms,
+                channel,
+                zone=ZoneInfo(ward.time_zone),
+                now_ns=now_ns,
+                report=self._report_channel,
+                delay_s=delay_s,
+            )
+            for channel in channels
+        ]
+
+    async def run(self) -> None:
+        """Judge what arrives, let time pass, and run the channels, until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._follow(), name="alerts-follow")
+                group.create_task(self._tick(), name="alerts-tick")
+                for worker in self._workers:
+                    group.create_task(worker.run(), name=f"alerts-channel-{worker.name}")
+        finally:
+            if not self._waiting:
+                self._try_to_save()
+
+    # -- what screens ask --------------------------------------------------------------------------------------------
+
+    @property
+    def position(self) -> int:
+        """The ingest record through which everything was judged and what came of it is durable."""
+        return self._engine.position
+
+    @property
+    def late(self) -> int:
+        """Samples that came after a newer one of their stream and were not judged."""
+        return self._engine.late
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """One tile per patient of the ward, as of now."""
+        return self._engine.tiles(self._now_ns())
+
+    def alarms(self) -> tuple[OpenAlarm, ...]:
+        """The open alarms, the worst first."""
+        return self._engine.alarms()
+
+    def rules(self, patient: str) -> Rules:
+        """The limits in force for a patient of the ward."""
+        return self._engine.rules.get(patient, {})
+
+    def acknowledge(self, alarm_id: str, actor: str) -> Acknowledged:
+        """Let `actor` take notice of an open alarm; durable on return.
+
+        Raises `RetryableError` when that cannot be written down; then nothing was changed.
+        """
+        if self._waiting:
+            raise RetryableError("the alarm journal cannot be written: free disk space", retry_after_s=_FULL_RETRY_S)
+        found = self._engine.book.find(alarm_id)
+        before = replace(found) if found else None
+        result, events = self._engine.acknowledge(alarm_id, actor, self._now_ns())
+        try:
+            self._commit(events)
+        except JournalFullError:
+            if before is not None:
+                self._engine.book.reopen(before)
+                self._engine.book.number -= len(events)
+            raise
+        return result
+
+    @contextmanager
+    def listen(self, changed: Callable[[Sequence[AlarmEvent]], None]) -> Iterator[None]:
+        """Call `changed` with the events of each step that had any, once they are durable."""
+        self._listeners.append(changed)
+        try:
+            yield
+        finally:
+            self._listeners.remove(changed)
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    async def _follow(self) -> None:
+        position = self._engine.position
+        async for records in follow(self._ingest, position, limit=_PORTION, max_bytes=_PORTION_BYTES):
+            found, unreadable = arrivals(records)
+            self.unreadable += unreadable
+            await self._step(found, records[-1].sequence)
+            await asyncio.sleep(0)  # a long backlog lets others run
+
+    async def _tick(self) -> None:
+        saved_ns = self._now_ns()
+        while True:
+            await asyncio.sleep(TICK_S)
+            await self._step((), self._engine.position)
+            if self._now_ns() - saved_ns >= SNAPSHOT_NS and not self._waiting:
+                saved_ns = self._now_ns()
+                self._try_to_save()
+
+    async def _step(self, found: Sequence[Arrival], position: int) -> None:
+        async with self._deciding:
+            events = self._engine.step(found, position, self._now_ns())
+            await self._commit_at_last(events)
+
+    async def _commit_at_last(self, events: tuple[AlarmEvent, ...]) -> None:
+        self._waiting += events
+        while self._waiting:
+            try:
+                self._commit(self._waiting)
+                self._waiting = ()
+            except JournalFullError as error:
+                _log.error("alarms_not_journalled", waiting=len(self._waiting), reason=str(error))
+                await asyncio.sleep(_FULL_RETRY_S)
+
+    def _commit(self, events: tuple[AlarmEvent, ...]) -> None:
+        if not events:
+            return
+        records = [(int(AlarmRecordKind.EVENT), encode_event(event)) for event in events]
+        self._alarms.append(records, now_ns=self._now_ns())
+        for event in events:
+            _log.info(
+                "alarm",
+                transition=event.transition,
+                condition=event.condition,
+                priority=event.priority.name.lower(),
+                patient=event.patient,
+                bed=event.bed,
+                gateway=event.gateway,
+                backlog=event.backlog,
+            )
+        for changed in tuple(self._listeners):
+            changed(events)
+
+    def _save(self, events: tuple[AlarmEvent, ...]) -> None:
+        """Commit `events` and a snapshot together, then let the ingest journal trim what lies before it."""
+        marks = {
+            SNAPSHOT_MARK: encode_snapshot(self._engine, self._now_ns()),
+            BEFORE_MARK: self._alarms.newest.to_bytes(8, "big"),
+        }
+        records = [(int(AlarmRecordKind.EVENT), encode_event(event)) for event in events]
+        self._alarms.append(records, now_ns=self._now_ns(), marks=marks)
+        if self._keep_cursor:
+            self._ingest.move(CURSOR, self._engine.position)
+
+    def _try_to_save(self) -> None:
+        try:
+            self._save(())
+        except JournalFullError as error:
+            _log.error("snapshot_not_written", reason=str(error))
+
+    def _report_channel(self, channel: str, failing: bool) -> None:
+        events = self._engine.report_channel(channel, failing=failing, now_ns=self._now_ns())
+        if self._waiting:
+            self._waiting += events
+            return
+        try:
+            self._commit(events)
+        except JournalFullError as error:  # the next step writes it
+            self._waiting = events
+            _log.error("alarms_not_journalled", waiting=len(events), reason=str(error))
+
+    def _forget_channels(self, configured: set[str]) -> None:
+        """A channel that is no longer configured must not keep the alarm journal from being trimmed."""
+        for name in self._alarms.cursors():
+            if name.startswith(cursor_name("")) and name.removeprefix(cursor_name("")) not in configured:
+                self._alarms.forget(name)
