@@ -14,7 +14,7 @@ bands in STANDARDS §5.1). It is a model for trying out software, not for physio
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp, pi
 from typing import Final, TypeAlias
 
@@ -108,46 +108,47 @@ def start(seed: int, targets: Targets) -> BodyState:
 def step(state: BodyState, targets: Targets, dt_s: float = 1.0) -> tuple[BodyState, BodySecond]:
     """Live on for `dt_s` seconds, a whole number of grid steps; the targets are approached with inertia."""
     noise = np.random.default_rng((state.seed, state.tick)).standard_normal(3)
-    heart = _approach(state.heart_rate_per_min, targets.heart_rate_per_min, dt_s, _HEART_LAG_S)
-    spo2 = _approach(state.spo2_pct, targets.spo2_pct, dt_s, _OXYGEN_LAG_S)
-    resp = _approach(state.resp_rate_per_min, targets.resp_rate_per_min, dt_s, _BREATH_LAG_S)
-    motion = _approach(state.motion, targets.motion, dt_s, _MOTION_LAG_S)
-    keep = exp(-dt_s / _OXYGEN_NOISE_LAG_S)
-    wander = keep * state.spo2_wander_pct + _OXYGEN_NOISE_PCT * (1 - keep * keep) ** 0.5 * float(noise[0])
-
+    now = _drift(state, targets, dt_s, float(noise[0]))
     grid_s = np.arange(1, round(dt_s * GRID_HZ) + 1) / GRID_HZ
-    breaths = state.breaths + grid_s * (resp / 60.0) * (1 + 0.05 * float(noise[1]))
+    breaths = state.breaths + grid_s * (now.resp_rate_per_min / 60.0) * (1 + 0.05 * float(noise[1]))
     mayer = state.mayer + grid_s * _MAYER_HZ * (1 + 0.1 * float(noise[2]))
-    beats = state.beats + np.cumsum(_beat_rate_hz(heart, breaths, mayer)) / GRID_HZ
+    beats = state.beats + np.cumsum(_beat_rate_hz(now.heart_rate_per_min, breaths, mayer)) / GRID_HZ
     beat_times_s = state.elapsed_s + _crossings_s(state.beats, beats, grid_s)
     known = beat_times_s if state.last_beat_s is None else np.concatenate(([state.last_beat_s], beat_times_s))
-
     second = BodySecond(
         started_s=state.elapsed_s,
         heart_rate_per_min=60.0 * (float(beats[-1]) - state.beats) / dt_s,
-        spo2_pct=min(max(spo2 + wander, 0.0), 100.0),
-        resp_rate_per_min=resp,
-        motion=motion,
+        spo2_pct=min(max(now.spo2_pct + now.spo2_wander_pct, 0.0), 100.0),
+        resp_rate_per_min=now.resp_rate_per_min,
+        motion=now.motion,
         beat_times_s=beat_times_s,
         rr_intervals_s=np.diff(known),
         cardiac_phase=beats,
         breath_phase=breaths,
     )
-    after = BodyState(
-        seed=state.seed,
+    after = replace(
+        now,
         tick=state.tick + 1,
         elapsed_s=state.elapsed_s + dt_s,
-        heart_rate_per_min=heart,
-        spo2_pct=spo2,
-        spo2_wander_pct=wander,
-        resp_rate_per_min=resp,
-        motion=motion,
         beats=float(beats[-1]),
         breaths=float(breaths[-1]),
         mayer=float(mayer[-1]),
         last_beat_s=float(known[-1]) if known.size else None,
     )
     return after, second
+
+
+def _drift(state: BodyState, targets: Targets, dt_s: float, noise: float) -> BodyState:
+    """The slow values `dt_s` later: each on its way to its target, SpO2 with a wander of its own."""
+    keep = exp(-dt_s / _OXYGEN_NOISE_LAG_S)
+    return replace(
+        state,
+        heart_rate_per_min=_approach(state.heart_rate_per_min, targets.heart_rate_per_min, dt_s, _HEART_LAG_S),
+        spo2_pct=_approach(state.spo2_pct, targets.spo2_pct, dt_s, _OXYGEN_LAG_S),
+        spo2_wander_pct=keep * state.spo2_wander_pct + _OXYGEN_NOISE_PCT * (1 - keep * keep) ** 0.5 * noise,
+        resp_rate_per_min=_approach(state.resp_rate_per_min, targets.resp_rate_per_min, dt_s, _BREATH_LAG_S),
+        motion=_approach(state.motion, targets.motion, dt_s, _MOTION_LAG_S),
+    )
 
 
 def _approach(value: float, target: float, dt_s: float, lag_s: float) -> float:

@@ -18,6 +18,8 @@ from vitals.model import Vital, Waveform
 
 DATA = Path(os.environ.get("WARDLIGHT_DATA", Path(__file__).parents[3] / "shared" / "data"))
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no recordings in {DATA}; set WARDLIGHT_DATA")
+MAT_HEADER = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM"
+HEADERS = {".npz": b"PK\x03\x04", ".csv": b"Time,Oxygen Level,Pulse Rate\n", ".mat": MAT_HEADER}
 RING = "Time,Oxygen Level,Pulse Rate,Motion,O2 Reminder,PR Reminder\n"
 
 
@@ -74,7 +76,7 @@ def test_bidmc_reads_number_for_number(tmp_path: Path) -> None:
         ({"fs": None}, "fs: expected one sampling rate"),
         ({"pleth": np.full(4, np.nan)}, "pleth: holds numbers"),
         ({"pleth": np.zeros((2, 2))}, "pleth: expected numbers"),
-        ({"hr": np.array([None] * 4)}, "not a NumPy archive"),
+        ({"hr": np.array([None] * 4)}, "not a readable NumPy archive"),
     ],
 )
 def test_a_bidmc_file_of_another_layout_names_its_field(tmp_path: Path, changes: dict[str, Any], named: str) -> None:
@@ -146,10 +148,10 @@ def test_a_mat_file_of_another_layout_says_what_it_holds(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("ending", [".npz", ".csv", ".mat"])
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(content=st.binary(max_size=400))
-def test_any_bytes_are_refused_in_words(tmp_path: Path, ending: str, content: bytes) -> None:
+@given(content=st.binary(max_size=400), headed=st.booleans())
+def test_any_bytes_are_refused_in_words(tmp_path: Path, ending: str, content: bytes, headed: bool) -> None:
     path = tmp_path / f"rubbish{ending}"
-    path.write_bytes(content)
+    path.write_bytes(HEADERS[ending] + content if headed else content)
     with pytest.raises(RecordingError, match="rubbish"):
         read_recording(path)
 
@@ -176,9 +178,17 @@ def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
         read_recordings([bidmc(tmp_path), bidmc(other)])
 
 
-@pytest.mark.parametrize("name", ["missing.npz", "notes.txt"])
-def test_a_path_that_is_no_recording_says_so(tmp_path: Path, name: str) -> None:
-    with pytest.raises(RecordingError, match=name):
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("gone.npz", "no such file"),
+        ("gone.csv", "no such file"),
+        ("gone.mat", "no such file"),
+        ("a.txt", "unknown ending"),
+    ],
+)
+def test_a_path_that_is_no_recording_says_so(tmp_path: Path, name: str, said: str) -> None:
+    with pytest.raises(RecordingError, match=f"{name}: .*{said}"):
         read_recordings([tmp_path / name])
 
 
