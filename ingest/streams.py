@@ -105,7 +105,7 @@ class Runs:
 
     def lay(self, history: npt.NDArray[Any], fresh: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """`history` (every stream, depth), oldest first, and `fresh` (n,) as one array of runs."""
-        laid = np.empty(len(self.order) + len(self.streams) * self.depth, fresh.dtype)
+        laid = np.empty(len(self.order) + len(self.streams) * self.depth, history.dtype)
         laid[self.heads[:, None] + np.arange(self.depth)] = history[self.streams]
         laid[self.places] = fresh[self.order]
         return laid

@@ -204,7 +204,7 @@ def _duration_ns(block: WireWaveform) -> int:
 
 def believable(at_ns: Times, received_at_ns: Times, uncertainty_ms: npt.NDArray[np.float32]) -> Mask:
     """Whether times, (n,), may be true: not before 2020 and no more ahead of us than the clock may be wrong."""
-    excuse_ns = (np.minimum(uncertainty_ms, MAX_UNCERTAINTY_MS) * 1e6).astype(np.int64)
+    excuse_ns = (np.minimum(uncertainty_ms, MAX_UNCERTAINTY_MS).astype(np.float64) * 1e6).astype(np.int64)
     good: Mask = (at_ns >= OLDEST_NS) & (at_ns <= received_at_ns + MAX_FUTURE_NS + excuse_ns)
     return good
 
