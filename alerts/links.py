@@ -19,7 +19,7 @@ from alerts.streams import NEVER, Bools, StreamTable
 from vitals.model import ClockSource, GatewayStatus, Presence, Reason, Vital
 
 MOST_UNCERTAIN_MS: Final = 1_000.0  # a time less certain than this is not trusted
-RECONNECT_NS: Final = 30_000_000_000  # a gateway that is back gets this long until its wearables have to follow
+RECONNECT_NS: Final = 30_000_000_000  # for gateways after our restart, and for the wearables of one that is back
 _EMPTY_PCT: Final = 5.0  # a device that fell silent with less is taken to be empty
 
 
@@ -115,11 +115,11 @@ class Links:
             return False
         if index in self.down and gateway.presence == Presence.ONLINE and gateway.online_since_ns > gateway.data_ns:
             return now_ns - gateway.online_since_ns <= RECONNECT_NS
-        if now_ns - max(gateway.data_ns, self.since_ns) <= delay_ns:
+        if now_ns - self.since_ns <= RECONNECT_NS:
             return index in self.down
         if gateway.presence != Presence.ONLINE:
             return True
-        quiet = now_ns - max(gateway.status_ns, self.since_ns) > delay_ns
+        quiet = now_ns - gateway.status_ns > delay_ns
         return quiet and len(self._slots_behind(index)) >= 2  # one device alone may just be out of reach
 
     def _slots_behind(self, gateway: int) -> list[int]:

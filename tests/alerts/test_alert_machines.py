@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from alert_world import S, preset
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.alarm_signals import SignalEvent, SignalState, is_audible, signal_after
@@ -174,6 +174,7 @@ def test_an_event_survives_its_journal_form(event: AlarmEvent) -> None:
     assert decode_event(encode_event(event)) == event
 
 
+@settings(max_examples=15)
 @given(events)
 def test_every_truncated_event_is_refused(event: AlarmEvent) -> None:
     payload = encode_event(event)

@@ -1,0 +1,126 @@
+"""What holds for any stream of samples: however it is cut, screened, reordered or interrupted."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import pairwise
+
+from alert_world import T0, Row, S, block, preset, single_device_ward, told
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alerts.engine import Engine
+from alerts.events import AlarmEvent
+from alerts.snapshot import decode_snapshot, encode_snapshot, restore
+from alerts.streams import STATE_DTYPE
+from vitals.columns import SampleBlock
+from vitals.model import Quality, Reason, Vital
+
+WARD = single_device_ward(3)
+NOW = T0 + 200 * S
+
+_values = st.sampled_from([97.0, 97.0, 97.0, 89.0, 88.0, 87.0, 85.0, 80.0, 75.0]) | st.sampled_from(
+    [Reason.PROBE_OFF, Reason.POOR_SIGNAL, Reason.RADIO_LOST, Reason.DEVICE_FAULT]
+)
+_steps = st.sampled_from([1.0, 1.0, 1.0, 0.0, 2.0, 4.0, 9.0, 12.0, 40.0, -3.0])
+_readings = st.lists(
+    st.tuples(
+        st.sampled_from(["d-0", "d-1", "d-2"]),
+        st.sampled_from([Vital.SPO2, Vital.PULSE_RATE, Vital.BATTERY]),
+        _steps,
+        _values,
+        st.sampled_from([Quality.UNKNOWN, Quality.UNKNOWN, Quality.DOUBTFUL, Quality.UNUSABLE, Quality.TEST]),
+    ),
+    max_size=60,
+)
+_cuts = st.lists(st.integers(0, 60), max_size=6)
+
+
+def runs(story: Sequence[tuple[str, Vital, float, float | Reason, Quality]]) -> SampleBlock:
+    """A story as one block: each reading so many seconds after the one before it of its stream, repeated 8 times."""
+    clock: defaultdict[tuple[str, Vital], float] = defaultdict(float)
+    rows: list[Row] = []
+    qualities: list[Quality] = []
+    for device, vital, step, value, quality in story:
+        for _ in range(8 if step == 1.0 else 1):
+            clock[device, vital] += step
+            rows.append((device, vital, 10 + clock[device, vital], value))
+            qualities.append(quality)
+    found = block(rows, received_s=200)
+    found.rows["quality"] = qualities
+    return found
+
+
+def cut(found: SampleBlock, cuts: Sequence[int]) -> list[SampleBlock]:
+    edges = [0, *sorted({min(c * 4, len(found.rows)) for c in cuts}), len(found.rows)]
+    return [SampleBlock(found.devices, found.patients, found.gateways, found.rows[a:b]) for a, b in pairwise(edges)]
+
+
+def essence(events: Sequence[AlarmEvent]) -> list[tuple[object, ...]]:
+    """What happened, apart from numbering: streams of one block are judged in no particular order."""
+    return sorted(
+        (e.patient, e.condition, e.at_ns, e.transition.value, int(e.priority), e.value or 0.0, e.backlog)
+        for e in events
+    )
+
+
+def judge(blocks: Sequence[SampleBlock], *, screening: bool = True) -> tuple[Engine, list[AlarmEvent]]:
+    engine = Engine(WARD, preset(), T0 + 190 * S, screening=screening)
+    events: list[AlarmEvent] = []
+    for position, found in enumerate(blocks, start=1):
+        events += engine.step([(NOW, found)], position, NOW)
+    return engine, events
+
+
+def state(engine: Engine) -> bytes:
+    return engine.table.state[: engine.table.size].tobytes()
+
+
+@given(_readings, _cuts)
+@settings(max_examples=150)
+def test_screening_changes_nothing(
+    story: list[tuple[str, Vital, float, float | Reason, Quality]], cuts: list[int]
+) -> None:
+    blocks = cut(runs(story), cuts)
+    fast, slow = judge(blocks), judge(blocks, screening=False)
+    assert fast[1] == slow[1]
+    assert state(fast[0]) == state(slow[0])
+    assert (fast[0].walk.trackers, fast[0].late) == (slow[0].walk.trackers, slow[0].late)
+
+
+@given(_readings, _cuts)
+@settings(max_examples=150)
+def test_cutting_changes_nothing(
+    story: list[tuple[str, Vital, float, float | Reason, Quality]], cuts: list[int]
+) -> None:
+    whole, pieces = judge([runs(story)]), judge(cut(runs(story), cuts))
+    assert essence(whole[1]) == essence(pieces[1])
+    assert whole[0].walk.late == pieces[0].walk.late
+
+
+@given(_readings, _cuts)
+@settings(max_examples=60)
+def test_an_engine_that_is_restored_at_any_point_goes_on_the_same(
+    story: list[tuple[str, Vital, float, float | Reason, Quality]], cuts: list[int]
+) -> None:
+    blocks = cut(runs(story), cuts)
+    _, expected = judge(blocks)
+    engine = Engine(WARD, preset(), T0 + 190 * S)
+    events: list[AlarmEvent] = []
+    for position, found in enumerate(blocks, start=1):
+        engine = restore(decode_snapshot(encode_snapshot(engine, NOW)), WARD, preset())
+        events += engine.step([(NOW, found)], position, NOW)
+    assert events == expected
+
+
+@given(st.permutations([row for at_s in range(10, 30) for row in [("d-0", Vital.SPO2, float(at_s), 70.0)]]))
+def test_late_samples_change_nothing_in_whatever_order_they_come(rows: list[Row]) -> None:
+    engine = Engine(WARD, preset(), T0)
+    engine.step([(NOW, block([("d-0", Vital.SPO2, 30.0, 97.0)]))], 1, T0 + 31 * S)
+    assert told(engine.step([(NOW, block(rows, received_s=31))], 2, T0 + 31 * S)) == []
+    assert engine.late == 20
+
+
+def test_the_snapshot_of_a_large_ward_is_small() -> None:
+    assert STATE_DTYPE.itemsize <= 64  # bytes per stream: 10,000 patients with five streams stay under 4 MB
