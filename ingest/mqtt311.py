@@ -217,8 +217,7 @@ _READERS: Final[Mapping[int, Callable[[_Body, int], mqtt5.Packet]]] = MappingPro
 def write(packet: mqtt5.Packet) -> bytes:
     """The 3.1.1 form of `packet`; properties are left out.
 
-    Raises `ValueError` for what 3.1.1 cannot say: AUTH, a CONNACK reason outside `RETURN_CODES`, a text of more
-    than 65,535 bytes.
+    Raises `ValueError` for what 3.1.1 cannot say: AUTH, a CONNACK reason outside `RETURN_CODES`.
     """
     first, writer = _WRITERS.get(type(packet), (0, None))
     if writer is None:
@@ -244,9 +243,7 @@ def _word(number: int) -> bytes:
 
 
 def _blob(data: bytes) -> bytes:
-    if len(data) > 0xFFFF:
-        raise ValueError("a text or binary field has at most 65,535 bytes")
-    return _word(len(data)) + data
+    return _word(len(data)) + data  # the packet objects themselves refuse more than fits
 
 
 def _text(text: str) -> bytes:
