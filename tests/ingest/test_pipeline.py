@@ -315,7 +315,7 @@ def test_what_the_pipeline_fails_on_is_set_aside_and_receipted() -> None:
     assert pipeline.set_aside(incoming(b"\xc1"), RuntimeError("a bug")).receipts == []
 
 
-# -- the same rows, however messages are grouped ------------------------------------------------------------------------
+# -- the same rows, however messages are grouped -----------------------------------------------------------------------
 
 
 @st.composite
@@ -391,7 +391,7 @@ def _total(effects: list[Effects]) -> Counter[str]:
     return total
 
 
-# -- anything at all ----------------------------------------------------------------------------------------------------
+# -- anything at all ---------------------------------------------------------------------------------------------------
 
 scalars = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(max_size=8)
 values = st.recursive(
