@@ -52,7 +52,9 @@ class Chaos:
         self._broker_port, self._port = free_port(), free_port()
         broker_url = f"mqtt://127.0.0.1:{self._broker_port}" if options.broker else None
         self.broker = mosquitto(folder / "broker", self._broker_port) if options.broker else None
-        self.server = server(folder / "data", self._write_ward(), self._port, free_port(), broker_url)
+        self.server = server(
+            folder / "data", self._write_ward(), self._port, free_port(), broker_url, forked=options.forked
+        )
         url = broker_url or f"mqtt://127.0.0.1:{self._port}"
         self.gateways = gateways(folder / "spools", url, options.seed, self.story.start_ns, options.rate)
 
@@ -89,8 +91,7 @@ class Chaos:
         if self._random.random() < _CALM:
             self._await_progress(beyond=self.gateways.receipted)
         time.sleep(self._random.uniform(0.0, 0.4))
-        if not victim.alive:
-            raise ChaosError(f"the {victim.name} ended by itself\n{victim.complain()}")
+        self._check(victim)
         victim.kill()
         time.sleep(self._random.uniform(0.0, 0.2))
         victim.start()
@@ -98,13 +99,22 @@ class Chaos:
     def _await_progress(self, *, beyond: int) -> None:
         deadline = time.monotonic() + START_S
         while self.gateways.receipted <= beyond:
+            for process in self.processes:
+                self._check(process)
             if time.monotonic() > deadline:
                 what = self.gateways.latest.get("last_error", "")
-                logs = "\n".join(p.complain() for p in self.processes)
-                raise ChaosError(f"no receipt for {START_S:g} s ({what})\n{logs}")
+                raise ChaosError(f"no receipt for {START_S:g} s ({what})\n{self.server.complain()}")
             time.sleep(0.01)
 
+    @staticmethod
+    def _check(process: Victim) -> None:
+        if not process.alive:
+            raise ChaosError(f"the {process.name} ended by itself\n{process.complain()}")
+
     def _drain_and_judge(self) -> Verdict:
+        self._await_progress(
+            beyond=self.gateways.receipted
+        )  # all of them live: a stop reaches a process, not its start
         if self.gateways.stop(DRAIN_S) != 0:
             raise ChaosError(f"the gateways did not drain: {self.gateways.latest}\n{self.server.complain()}")
         newest = self.gateways.latest["newest"]
@@ -151,6 +161,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
     parser.add_argument("--broker", action="store_true", help="through mosquitto, which is killed as well")
     parser.add_argument("--gateway", action="store_true", help="kill the gateways as well")
+    parser.add_argument("--forked", action="store_true", help="start the server without importing it each time")
     parser.add_argument("--rate", type=float, default=50.0, help="messages per second and gateway")
     options = parser.parse_args()
     console = Console(stderr=True)
