@@ -74,7 +74,20 @@ def read(version: Version, packet: bytes) -> mqtt5.Packet:
         raise ViolationError(DisconnectReasonCode.MALFORMED_PACKET, str(error)) from error
     if length != len(packet):
         raise ViolationError(DisconnectReasonCode.MALFORMED_PACKET, "a packet is longer than its fields")
+    _check_request(decoded)
     return decoded
+
+
+def _check_request(packet: mqtt5.Packet) -> None:
+    """What the `mqtt5` package lets pass (2.2.1, 3.8.3, 3.10.3)."""
+    if isinstance(packet, mqtt5.SubscribePacket):
+        entries = len(packet.topic_filters)
+    elif isinstance(packet, mqtt5.UnsubscribePacket):
+        entries = len(packet.patterns)
+    else:
+        return
+    if not packet.packet_id or not entries:
+        raise ViolationError(DisconnectReasonCode.PROTOCOL_ERROR, "a request has an identifier and at least one topic")
 
 
 def write(version: Version, packet: mqtt5.Packet) -> bytes:

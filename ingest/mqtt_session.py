@@ -11,7 +11,7 @@ reason code. The shell feeds `receive`, calls `tick` now and then, writes `take_
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from enum import Enum
 from types import MappingProxyType
 from typing import Any, Final
@@ -220,7 +220,6 @@ class Session:
         self._events.append(Opened(admitted.client_id, admitted.gateway))
 
     def _on_subscribe(self, packet: mqtt5.SubscribePacket) -> None:
-        _check_request(packet.packet_id, packet.topic_filters)
         codes: list[SubAckReasonCode] = []
         granted: list[str] = []
         for topic_filter in packet.topic_filters:
@@ -238,7 +237,6 @@ class Session:
         self._events.extend(map(Subscribed, granted))
 
     def _on_unsubscribe(self, packet: mqtt5.UnsubscribePacket) -> None:
-        _check_request(packet.packet_id, packet.patterns)
         codes = []
         for pattern in packet.patterns:
             known = pattern in self._subscriptions
@@ -313,9 +311,3 @@ class Session:
             Phase.CLOSED: {},
         }
     )
-
-
-def _check_request(packet_id: int, entries: Sequence[object]) -> None:
-    """What the `mqtt5` package lets pass (2.2.1, 3.8.3, 3.10.3)."""
-    if not packet_id or not entries:
-        raise ViolationError(DisconnectReasonCode.PROTOCOL_ERROR, "a request has an identifier and at least one topic")
