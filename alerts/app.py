@@ -64,6 +64,7 @@ class AlertService:
         self._keep_cursor = keep_cursor
         self._listeners: list[Callable[[Sequence[AlarmEvent]], None]] = []
         self._deciding = asyncio.Lock()
+        self._judged = asyncio.Event()
         self._waiting: tuple[AlarmEvent, ...] = ()
         recovered = recover(ingest, alarms, ward, preset, now_ns())
         self._engine = recovered.engine
@@ -101,6 +102,17 @@ class AlertService:
     def position(self) -> int:
         """The ingest record through which everything was judged and what came of it is durable."""
         return self._engine.position
+
+    async def reached(self, position: int) -> None:
+        """Return once everything through ingest record `position` was judged and what came of it is durable."""
+        while self._engine.position < position or self._waiting:
+            self._judged.clear()
+            await self._judged.wait()
+
+    async def told(self) -> None:
+        """Return once every channel has dealt with every alarm event that is journalled now."""
+        for worker in self._workers:
+            await worker.caught_up()
 
     @property
     def late(self) -> int:
@@ -170,6 +182,7 @@ class AlertService:
         async with self._deciding:
             events = self._engine.step(found, position, self._now_ns())
             await self._commit_at_last(events)
+        self._judged.set()
 
     async def _commit_at_last(self, events: tuple[AlarmEvent, ...]) -> None:
         self._waiting += events

@@ -30,6 +30,7 @@ class Intake:
         self._arrived = asyncio.Event()
         self._idle = _raised()
         self._relieved = _raised()
+        self._congested = asyncio.Event()
 
     def offer(self, message: Message) -> None:
         """Take a message, at once and always."""
@@ -39,12 +40,16 @@ class Intake:
         self._arrived.set()
         self._idle.clear()
         if self._bytes > MAX_PENDING_BYTES or self._messages > MAX_PENDING_MESSAGES:
-            self._relieved.clear()
+            self.hold()
 
     @property
     def congested(self) -> bool:
         """Whether sources should stop reading."""
         return not self._relieved.is_set()
+
+    async def congestion(self) -> None:
+        """Wait until sources should stop reading."""
+        await self._congested.wait()
 
     async def relieved(self) -> None:
         """Wait until sources may read on."""
@@ -71,12 +76,14 @@ class Intake:
     def hold(self) -> None:
         """Be congested until messages are done again: nothing can be written now."""
         self._relieved.clear()
+        self._congested.set()
 
     def done(self, messages: Sequence[Message]) -> None:
         """These are committed."""
         self._messages -= len(messages)
         self._bytes -= sum(map(size_of, messages))
         if self._messages <= MAX_PENDING_MESSAGES // 2 and self._bytes <= MAX_PENDING_BYTES // 2:
+            self._congested.clear()
             self._relieved.set()
         if not self._messages:
             self._idle.set()

@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from vitals.errors import ConfigurationError
 from vitals.ward import Ward, decode_ward
+
+DEFAULT_DATA: Final = Path("wardlight-data")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ The bodies, wearables and gateways are simulated; the spool, the uplink and the 
 from __future__ import annotations
 
 import asyncio
+import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,10 +45,12 @@ class RunningGateway:
 
 
 class SimulatedWard:
-    """All gateways of a scenario, connected to a server; `truth` has every reading that was put into a spool."""
+    """All gateways of a scenario, connected to a server. `truth` notes every reading that was put into a spool."""
 
-    def __init__(self, scenario: Scenario, *, url: str, spools: Path, start_ns: int, seed: int) -> None:
-        self.truth = Truth()
+    def __init__(
+        self, scenario: Scenario, *, url: str, spools: Path, start_ns: int, seed: int, truth: Truth | None = None
+    ) -> None:
+        self._truth = truth
         self._scenario = scenario
         self._url = url
         self._spools = spools
@@ -87,7 +90,8 @@ class SimulatedWard:
             if await _stopped_before(stop, second.due_ns):
                 return
             batch = second.batch
-            self.truth.add(batch)
+            if self._truth is not None:
+                self._truth.add(batch)
             await asyncio.to_thread(running.spool.append, batch.devices, clock=batch.clock, now_ns=batch.sent_at_ns)
 
 
@@ -117,17 +121,13 @@ def folder_or_temporary(folder: Path | None, prefix: str) -> Iterator[Path]:
         yield Path(temporary)
 
 
-async def run_until_interrupted(work: Callable[[asyncio.Event], object]) -> None:
-    """Run `work(stop)` and set `stop` on Ctrl-C or SIGTERM, so that it ends in an orderly manner."""
-    import signal
-
+async def until_interrupted(work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    """Run `work(stop)`; Ctrl-C or SIGTERM sets `stop`, so that it ends in an orderly manner."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    result = work(stop)
-    assert asyncio.iscoroutine(result)
-    await result
+    await work(stop)
 
 
 def simulate_command(
@@ -144,4 +144,4 @@ def simulate_command(
     with folder_or_temporary(spools, "wardlight-spools-") as folder:
         ward = SimulatedWard(story, url=url, spools=folder, start_ns=now_ns(), seed=seed)
         typer.echo(f"{len(story.patients)} patients on {len(story.gateways)} gateways → {url}   (Ctrl-C stops)")
-        asyncio.run(run_until_interrupted(ward.run))
+        asyncio.run(until_interrupted(ward.run))

@@ -68,6 +68,7 @@ class ChannelWorker:
         self._position = journal.cursor(cursor_name(self.name))
         self._durable = self._position
         self._wake = asyncio.Event()
+        self._moved = asyncio.Event()
         self._attempts = 0
         self._failing_since_ns: int | None = None
         self._reported = False
@@ -93,6 +94,13 @@ class ChannelWorker:
                     await self._wake.wait()
                 else:
                     await self._deliver(waiting, newest)
+
+    async def caught_up(self) -> None:
+        """Return once everything that is journalled now was handed over, settled or of no interest."""
+        newest = self._journal.newest
+        while self._position < newest:
+            self._moved.clear()
+            await self._moved.wait()
 
     async def _deliver(self, waiting: Due, newest: int) -> None:
         if waiting.obsolete or waiting.message is None:
@@ -140,10 +148,12 @@ class ChannelWorker:
                 await asyncio.sleep(_FULL_RETRY_S)
         if move:
             self._position = self._durable = waiting.through
+            self._moved.set()
 
     def _pass_by(self, newest: int) -> None:
         """Nothing up to `newest` is of interest."""
         self._position = max(self._position, newest)
+        self._moved.set()
         if self._position - self._durable >= _LAZY_MOVE:
             self._journal.move(cursor_name(self.name), self._position)
             self._durable = self._position

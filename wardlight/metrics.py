@@ -1,0 +1,104 @@
+"""Prometheus metrics of a running server, read from its parts at each scrape: nothing counts twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from ingest.broker import BrokerSource
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from alerts.app import AlertService
+from ingest.app import IngestService
+from ingest.endpoint import Endpoint
+from ingest.store.consumer import StoreConsumer
+from vitals.journal import Journal
+
+
+class Metrics(Collector):
+    """Call it for the Prometheus text."""
+
+    def __init__(
+        self,
+        *,
+        ingest: IngestService,
+        store: StoreConsumer,
+        alerts: AlertService,
+        journal: Journal,
+        endpoint: Endpoint | None,
+        broker: BrokerSource | None,
+    ) -> None:
+        self._ingest = ingest
+        self._store = store
+        self._alerts = alerts
+        self._journal = journal
+        self._endpoint = endpoint
+        self._broker = broker
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+
+    def __call__(self) -> str:
+        return generate_latest(self._registry).decode()
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric as of now."""
+        yield from self._of_ingest()
+        yield from self._of_consumers()
+        if self._endpoint is not None:
+            yield from self._of_endpoint(self._endpoint)
+        if self._broker is not None:
+            yield _gauge(
+                "wardlight_broker_connected", "Whether the broker is connected.", self._broker.health.connected
+            )
+
+    def _of_ingest(self) -> Iterator[Metric]:
+        stats = self._ingest.stats
+        yield _counter("wardlight_ingest_commits", "Durable group commits.", stats.commits)
+        yield _counter("wardlight_ingest_refused_commits", "Commits refused by a full disk.", stats.refused_commits)
+        yield _labelled(
+            "wardlight_ingest_counts", "Messages and readings, by what became of them.", "what", stats.counts
+        )
+        yield _labelled("wardlight_ingest_rejected", "Set aside, by reason.", "reason", stats.rejected)
+
+    def _of_consumers(self) -> Iterator[Metric]:
+        health = self._store.health()
+        yield _gauge("wardlight_journal_bytes", "Payload held by the ingest journal.", self._journal.size_bytes)
+        yield _gauge("wardlight_store_lag_records", "Journal records not stored yet.", health.lag_records)
+        yield _gauge("wardlight_store_lag_seconds", "Age of the oldest of them.", health.lag_s)
+        yield _counter("wardlight_store_unreadable", "Journal records the store had to skip.", health.unreadable)
+        lag = self._journal.newest - self._alerts.position
+        yield _gauge("wardlight_alerts_lag_records", "Journal records not judged yet.", lag)
+        yield _counter("wardlight_alerts_late_samples", "Samples too old to be judged.", self._alerts.late)
+        alarms = self._alerts.alarms()
+        counts: dict[str, int] = {"high": 0, "medium": 0, "low": 0}
+        for alarm in alarms:
+            counts[alarm.priority.name.lower()] += 1
+        open_alarms = GaugeMetricFamily("wardlight_open_alarms", "Open alarms by priority.", labels=["priority"])
+        for priority, count in counts.items():
+            open_alarms.add_metric([priority], count)
+        yield open_alarms
+
+    def _of_endpoint(self, endpoint: Endpoint) -> Iterator[Metric]:
+        stats = endpoint.stats
+        yield _gauge("wardlight_endpoint_connections", "Open connections.", stats.connections)
+        yield _counter("wardlight_endpoint_messages", "Messages taken in.", stats.messages)
+        yield _counter(
+            "wardlight_endpoint_pauses", "Times that reading stopped because ingest was behind.", stats.pauses
+        )
+        yield _labelled("wardlight_endpoint_violations", "Connections closed, by reason.", "reason", stats.violations)
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=value)
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(name, text, value=value)
+
+
+def _labelled(name: str, text: str, label: str, counts: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily(name, text, labels=[label])
+    for key, count in sorted(counts.items()):
+        family.add_metric([key], count)
+    return family

@@ -1,0 +1,229 @@
+"""One server: ingest, store, alert engine and station page in one process. The composition root.
+
+    endpoint or broker ─▶ ingest ─▶ journal ─┬─▶ store
+                                             └─▶ alerts ─▶ channels, station page
+
+`serving` opens the files, starts one named task per service, and stops them in order. The command, the demo, the tests
+and the benchmarks all use it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import structlog
+from ingest.broker import BrokerConfig, BrokerSource
+from starlette.applications import Starlette
+
+from alerts.app import AlertService
+from alerts.limits import Preset
+from alerts.log import AlarmLogReader
+from alerts.notify.outbox import Channel
+from alerts.station.app import create_app, serve_station
+from ingest.app import IngestService
+from ingest.endpoint import Endpoint, EndpointConfig
+from ingest.poison import PoisonStore
+from ingest.store.consumer import StoreConsumer
+from ingest.store.reader import StoreReader
+from ingest.store.writer import StoreWriter
+from vitals.journal import Bounds, Journal, WhenFull
+from vitals.ward import Ward
+from wardlight.layout import DataFolder, now_ns
+from wardlight.metrics import Metrics
+
+JOURNAL_BYTES: Final = 4 << 30  # about a day of 500 wearables with PPG, for a store that cannot be written
+POISON_BYTES: Final = 256 << 20  # 4,000 messages at their largest, millions of ordinary findings
+ALARM_BYTES: Final = 1 << 30  # years of alarms
+POISON_AGE_S: Final = 90 * 86_400.0  # long enough to find out what a device did last month
+DRAIN_S: Final = 5.0  # at the end, for the consumers to catch up with what was acknowledged
+
+_log: Final = structlog.get_logger("server")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """What one server runs.
+
+    `endpoint`, `broker`: where gateways come in. `tls`: of the endpoint, demanding client certificates; `None` lets
+    everybody in and is for loopback. `station_port`: of the station page, `None` for no page.
+    """
+
+    data: DataFolder
+    ward: Ward
+    preset: Preset
+    endpoint: EndpointConfig | None
+    tls: ssl.SSLContext | None = None
+    broker: BrokerConfig | None = None
+    station_port: int | None = None
+    channels: Sequence[Channel] = ()
+    simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server's parts, for whoever runs it in its own process."""
+
+    ingest: IngestService
+    alerts: AlertService
+    store: StoreConsumer
+    reader: StoreReader
+    journal: Journal
+    alarms: Journal
+    endpoint: Endpoint | None
+    broker: BrokerSource | None
+    station_url: str
+
+    async def settled(self) -> None:
+        """Wait until everything that was acknowledged is stored and judged."""
+        await self.ingest.intake.drained()
+        newest = self.journal.newest
+        await self.store.reached(newest)
+        await self.alerts.reached(newest)
+
+
+@asynccontextmanager
+async def serving(config: ServerConfig) -> AsyncIterator[Server]:
+    """Run a server while the context lasts, then stop reading, catch up and close.
+
+    A service that fails ends the context with its error. Raises `ConfigurationError` before anything runs.
+    """
+    config.data.create()
+    async with AsyncExitStack() as stack:
+        journal = stack.enter_context(Journal(config.data.journal, bounds=Bounds(JOURNAL_BYTES)))
+        poison = stack.enter_context(Journal(config.data.poison, bounds=_dropping(POISON_BYTES, POISON_AGE_S)))
+        alarms = stack.enter_context(Journal(config.data.alarms, bounds=_dropping(ALARM_BYTES, None)))
+        writer = stack.enter_context(StoreWriter(config.data.store))
+        reader = stack.enter_context(StoreReader(config.data.store))
+        alerts = AlertService(
+            ingest=journal,
+            alarms=alarms,
+            ward=config.ward,
+            preset=config.preset,
+            channels=config.channels,
+            now_ns=now_ns,
+        )
+        sources = _Sources()
+        ingest = IngestService(
+            journal=journal,
+            poison=PoisonStore(poison),
+            patient_of=config.ward.patient_of(),
+            now_ns=now_ns,
+            publish_receipt=sources.publish,
+        )
+        store = StoreConsumer(journal, writer, now_ns=now_ns)
+        async with asyncio.TaskGroup() as tasks:
+            running = [
+                tasks.create_task(ingest.run(), name="ingest"),
+                tasks.create_task(store.run(), name="store"),
+                tasks.create_task(alerts.run(), name="alerts"),
+            ]
+            await sources.open(stack, config, ingest)
+            running.append(tasks.create_task(sources.heed(ingest), name="back-pressure"))
+            metrics = Metrics(
+                ingest=ingest,
+                store=store,
+                alerts=alerts,
+                journal=journal,
+                endpoint=sources.endpoint,
+                broker=sources.broker,
+            )
+            url = ""
+            if config.station_port is not None:
+                app = _station(config, alerts, reader, alarms, metrics)
+                opened: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+                station = serve_station(app, port=config.station_port, ready=opened.set_result)
+                running.append(tasks.create_task(station, name="station"))
+                url = await opened
+            yield (
+                server := Server(ingest, alerts, store, reader, journal, alarms, sources.endpoint, sources.broker, url)
+            )
+            await sources.close()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN_S):
+                    await server.settled()
+            for task in running:
+                task.cancel()
+
+
+def _dropping(max_bytes: int, max_age_s: float | None) -> Bounds:
+    return Bounds(
+        max_bytes, max_age_s=max_age_s, keep_read_s=max_age_s or 10 * 365 * 86_400.0, when_full=WhenFull.DROP_OLDEST
+    )
+
+
+def _station(
+    config: ServerConfig, alerts: AlertService, reader: StoreReader, alarms: Journal, metrics: Metrics
+) -> Starlette:
+    return create_app(
+        alerts,
+        reader,
+        AlarmLogReader(alarms),
+        ward=config.ward.site,
+        zone=ZoneInfo(config.ward.time_zone),
+        limits=alerts.rules,
+        now_ns=now_ns,
+        metrics=metrics,
+        simulated=config.simulated,
+    )
+
+
+def by_certificate(_username: str | None, _password: bytes | None, certificate_cn: str | None) -> str | None:
+    """A gateway is who its certificate says: the common name is the gateway's name."""
+    return certificate_cn
+
+
+class _Sources:
+    """The ways in, behind what the ingest service needs of them: receipts down, and stopping when it is behind."""
+
+    def __init__(self) -> None:
+        self.endpoint: Endpoint | None = None
+        self.broker: BrokerSource | None = None
+
+    async def open(self, stack: AsyncExitStack, config: ServerConfig, ingest: IngestService) -> None:
+        """Start listening, and connect to the broker."""
+        if config.endpoint is not None:
+            endpoint = Endpoint(
+                config.endpoint,
+                ingest.offer,
+                ingest.offer,
+                now_ns=now_ns,
+                monotonic=time.monotonic,
+                tls=config.tls,
+                authenticate=None if config.tls is None else by_certificate,
+            )
+            self.endpoint = await stack.enter_async_context(endpoint)
+        if config.broker is not None:
+            broker = BrokerSource(config.broker, ingest.offer, ingest.offer, now_ns=now_ns)
+            self.broker = await stack.enter_async_context(broker)
+
+    async def close(self) -> None:
+        """Take in no more; what is not acknowledged stays with its sender."""
+        for source in (self.endpoint, self.broker):
+            if source is not None:
+                await source.close()
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Send a receipt wherever its gateway may be."""
+        for source in (self.endpoint, self.broker):
+            if source is not None:
+                source.publish(topic, payload, retain=True)
+
+    async def heed(self, ingest: IngestService) -> None:
+        """Stop reading while the intake is congested."""
+        while True:
+            await ingest.intake.congestion()
+            _log.warning("ingest is behind: sources pause, gateways keep their readings")
+            for source in (self.endpoint, self.broker):
+                if source is not None:
+                    source.pause()
+            await ingest.intake.relieved()
+            for source in (self.endpoint, self.broker):
+                if source is not None:
+                    source.resume()
