@@ -2,13 +2,14 @@
 
     python bench/store.py --devices 20000 --seconds 900
 
-Every device sends three vitals at 1 Hz, in commits of `--commit-ms` of recording time. Time runs in the recording, not on
-the wall: the figures are CPU seconds (this process, all threads) per second of recording, and file bytes per sample.
+Every device sends three vitals at 1 Hz, in commits of `--commit-ms` of recording time. Time runs in the recording, not
+on the wall: the figures are CPU seconds (this process, all threads) per second of recording, and file bytes per sample.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import platform
 import statistics
@@ -30,11 +31,10 @@ START_NS = 1_767_225_600_000_000_000  # 2026-01-01, the beginning of a bucket
 SECOND_NS = 10**9
 VITALS = (Vital.PULSE_RATE, Vital.SPO2, Vital.RESP_RATE)
 CENTRES = np.array([78.0, 96.0, 16.0])
-DEVICES_PER_MESSAGE = 20
 
 
 class Fleet:
-    """Devices whose vitals wander by whole units, in messages of twenty devices."""
+    """Devices whose vitals wander by whole units."""
 
     def __init__(self, devices: int, seed: int) -> None:
         self.random = np.random.default_rng(seed)
@@ -48,11 +48,7 @@ class Fleet:
         self.values += self.random.integers(-1, 2, self.values.shape) * (self.random.random(self.values.shape) < 0.3)
         missing = self.random.random(self.values.shape) < 0.01
         edges = np.linspace(0, len(self.devices), commits + 1).astype(int)
-        return [
-            [self._block(at_ns, start, end, missing)]
-            for start, end in zip(edges[:-1], edges[1:], strict=True)
-            if end > start
-        ]
+        return [[self._block(at_ns, start, end, missing)] for start, end in itertools.pairwise(edges) if end > start]
 
     def _block(self, at_ns: int, start: int, end: int, missing: Any) -> SampleBlock:
         count = end - start

@@ -1,4 +1,4 @@
-"""What the tests of the store share: readings in words, as strategies, and as blocks."""
+"""What the tests of the store share: readings in words and as blocks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from hypothesis import strategies as st
 
 from ingest.store.rows import BUCKET_NS
 from vitals.columns import SAMPLE_DTYPE, SampleBlock, WaveformRow
@@ -74,16 +73,3 @@ def block(readings: Sequence[Reading], waveforms: Iterable[tuple[str, str, Wavef
 def _on(row: WaveformRow, device: int) -> WaveformRow:
     fields = (getattr(row, name) for name in row.__dataclass_fields__ if name != "device")
     return WaveformRow(device, *fields)
-
-
-def readings(devices: int = 3, seconds: int = 1_000) -> st.SearchStrategy[Reading]:
-    """Readings that collide in their keys often, a device changing hands now and then."""
-    return st.builds(
-        lambda at_s, value, **others: reading(at_s, value, **others),
-        device=st.integers(1, devices).map("ox-{}".format),
-        vital=st.sampled_from([int(Vital.PULSE_RATE), int(Vital.SPO2)]),
-        at_s=st.integers(0, seconds) | st.sampled_from([0, 59, 60, 299, 300, 599, 600]),
-        sequence=st.integers(0, 2),
-        value=st.none() | st.integers(0, 200).map(float) | st.floats(allow_nan=False, allow_infinity=False, width=32),
-        patient=st.sampled_from(["P-0001", "P-0001", "P-0001", ""]),
-    )
