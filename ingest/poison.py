@@ -63,14 +63,27 @@ def _summary(gateway: str, count: int, now_ns: int) -> Poison:
 
 def newest_first(journal: Journal, *, gateway: str | None = None, reason: str | None = None) -> Iterator[Poison]:
     """The kept entries, the newest first, of all gateways and reasons or of one. Take as many as are wanted."""
+    return (poison for _, poison in numbered(journal, gateway=gateway, reason=reason))
+
+
+def numbered(
+    journal: Journal, *, gateway: str | None = None, reason: str | None = None
+) -> Iterator[tuple[int, Poison]]:
+    """`newest_first`, each entry with the number by which `entry` finds it."""
     last, oldest = journal.newest, journal.oldest
     while last >= oldest and last > 0:
         start = max(oldest, last - _PAGE + 1)
         for record in reversed(_page(journal, start, last)):
             poison = _DECODER.decode(record.payload)
             if gateway in (None, poison.gateway) and reason in (None, poison.reason):
-                yield poison
+                yield record.sequence, poison
         last = start - 1
+
+
+def entry(journal: Journal, number: int) -> Poison | None:
+    """The entry of that number, `None` when it was never there or has gone at the bound."""
+    found = journal.read(number - 1, limit=1)
+    return _DECODER.decode(found[0].payload) if found and found[0].sequence == number else None
 
 
 def _page(journal: Journal, first: int, last: int) -> list[Record]:

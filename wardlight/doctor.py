@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wardlight.findings import Finding, Severity, exit_code
+from wardlight.layout import DEFAULT_DATA
 
 _STYLE: Final = {
     Severity.OK: ("✓", "green"),
@@ -21,11 +22,11 @@ _STYLE: Final = {
     Severity.WARNING: ("!", "yellow"),
     Severity.FAILURE: ("✗", "bold red"),
 }
-_PORTS: Final = (("gateways", 1883), ("station page", 8080))
+_PORTS: Final = (("gateways", 8883), ("station page", 8080))
 
 
 def doctor_command(
-    data: Annotated[Path, typer.Option(help="The data folder of the service.")] = Path("wardlight-data"),
+    data: Annotated[Path, typer.Option(help="The data folder of the service.")] = DEFAULT_DATA,
     ward: Annotated[Path | None, typer.Option(help="A ward file to check.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array instead of a table.")] = False,
 ) -> None:
@@ -34,13 +35,11 @@ def doctor_command(
     Safe beside a running service: it reads, and tries one small file in the data folder. Exit code 0 when nothing
     failed (warnings and notes do not count), 1 when something did, 2 for a wrong argument.
 
-    Examples:
+    [bold]Examples[/]
 
-      wardlight doctor
+    wardlight doctor
 
-      wardlight doctor --data /var/lib/wardlight --ward /etc/wardlight/ward.toml
-
-      wardlight doctor --json | jq '.[] | select(.severity == "failure")'
+    wardlight doctor --data /var/lib/wardlight --ward /etc/wardlight/ward.toml --json
     """
     from wardlight.probes import examine
 
