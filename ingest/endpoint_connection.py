@@ -123,8 +123,7 @@ class Connection(asyncio.Protocol):
         """
         self.flush()
         self._closing_since_s = self._endpoint.monotonic()
-        if linger and self._transport.can_write_eof():
-            self._transport.write_eof()
+        if linger and self._end_writing():
             self._transport.resume_reading()
         else:
             self._transport.close()
@@ -132,6 +131,15 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """End it at once, unwritten bytes included."""
         self._transport.abort()
+
+    def _end_writing(self) -> bool:
+        if not self._transport.can_write_eof():
+            return False  # TLS
+        try:
+            self._transport.write_eof()
+        except OSError:  # the peer reset the connection, and asyncio does not know it yet
+            return False
+        return True
 
     def _account(self, held_bytes: int) -> None:
         change, self._held_bytes = held_bytes - self._held_bytes, held_bytes

@@ -53,6 +53,12 @@ class Inbox:
         """The client is known: messages may have their full size."""
         self._max_publish_bytes = self._bounds.max_packet_bytes
 
+    def clear(self) -> None:
+        """Forget what is held: nobody will read it."""
+        self.buffer, self.partial_since_s = b"", None
+        self._at = self._held_bytes = 0
+        self._more.clear()
+
     def refill(self, now_s: float) -> None:
         """Grant the packets that the time since the last call allows."""
         bounds = self._bounds

@@ -291,6 +291,7 @@ class Session:
         if self._will is not None and self.phase is _CONNECTED:
             self._events.append(Message(Route(self._will.topic, self.gateway or ""), self._will.payload or b""))
         self.phase, self._will = Phase.CLOSED, None
+        self._inbox.clear()
         self._events.extend(map(Unsubscribed, sorted(self._subscriptions)))
         self._subscriptions.clear()
         self._events.append(Closed(reason, message))
