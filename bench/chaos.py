@@ -52,11 +52,10 @@ class Chaos:
         self._broker_port, self._port = free_port(), free_port()
         broker_url = f"mqtt://127.0.0.1:{self._broker_port}" if options.broker else None
         self.broker = mosquitto(folder / "broker", self._broker_port) if options.broker else None
-        self.server = server(
-            folder / "data", self._write_ward(), self._port, free_port(), broker_url, forked=options.forked
-        )
+        forked = options.forked
+        self.server = server(folder / "data", self._write_ward(), self._port, broker_url, forked=forked)
         url = broker_url or f"mqtt://127.0.0.1:{self._port}"
-        self.gateways = gateways(folder / "spools", url, options.seed, self.story.start_ns, options.rate)
+        self.gateways = gateways(folder / "spools", url, options.seed, self.story.start_ns, options.rate, forked=forked)
 
     def _write_ward(self) -> Path:
         ward = self._folder / "ward.toml"
@@ -112,9 +111,7 @@ class Chaos:
             raise ChaosError(f"the {process.name} ended by itself\n{process.complain()}")
 
     def _drain_and_judge(self) -> Verdict:
-        self._await_progress(
-            beyond=self.gateways.receipted
-        )  # all of them live: a stop reaches a process, not its start
+        self._await_progress(beyond=self.gateways.receipted)  # what is asked to stop has to be there
         if self.gateways.stop(DRAIN_S) != 0:
             raise ChaosError(f"the gateways did not drain: {self.gateways.latest}\n{self.server.complain()}")
         newest = self.gateways.latest["newest"]
@@ -161,7 +158,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
     parser.add_argument("--broker", action="store_true", help="through mosquitto, which is killed as well")
     parser.add_argument("--gateway", action="store_true", help="kill the gateways as well")
-    parser.add_argument("--forked", action="store_true", help="start the server without importing it each time")
+    parser.add_argument("--forked", action="store_true", help="start processes without importing all each time")
     parser.add_argument("--rate", type=float, default=50.0, help="messages per second and gateway")
     options = parser.parse_args()
     console = Console(stderr=True)

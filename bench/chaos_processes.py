@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import multiprocessing
 import os
@@ -10,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,13 +31,13 @@ class Handle(Protocol):
 
 
 class Forked:
-    """A server forked from a process that has imported it already, with the face of a `Popen`.
+    """A process forked from one that has imported everything already, with the face of a `Popen`.
 
-    A life of it begins in a tenth of a second instead of two: the kills hit work, not imports.
+    Its life begins in a tenth of a second instead of two: the kills hit work, not imports.
     """
 
-    def __init__(self, arguments: list[str], log: Path) -> None:
-        self._process = _FORKSERVER.Process(target=serve, args=(arguments, log), daemon=True)
+    def __init__(self, module: str, arguments: list[str], output: Path, log: Path) -> None:
+        self._process = _FORKSERVER.Process(target=live, args=(module, arguments, output, log), daemon=True)
         self._process.start()
 
     def poll(self) -> int | None:
@@ -54,39 +54,47 @@ class Forked:
         os.kill(self._process.pid, sig)
 
 
-def serve(arguments: list[str], log: Path) -> None:
-    """`wardlight` with `arguments`, its output in `log`; runs in the forked process."""
-    with log.open("a") as output:
-        os.dup2(output.fileno(), 1)
-        os.dup2(output.fileno(), 2)
-    sys.argv = ["wardlight", *arguments]
-    from wardlight.main import main  # noqa: PLC0415  preloaded there, and not needed here
-
-    main()
+def live(module: str, arguments: list[str], output: Path, log: Path) -> None:
+    """`module.main()` with `arguments`; runs in the forked process."""
+    with output.open("a") as out, log.open("a") as err:
+        os.dup2(out.fileno(), 1)
+        os.dup2(err.fileno(), 2)
+    sys.argv = [module, *arguments]
+    sys.exit(importlib.import_module(module).main())
 
 
 @dataclass
 class Victim:
-    """A process that is killed with SIGKILL and started again with the same command.
-
-    A command that begins with `wardlight` is forked, see `Forked`.
-    """
+    """A process that is killed with SIGKILL and started again: `program` by itself, or forked from `module`."""
 
     name: str
-    command: list[str]
-    log: Path
+    program: list[str]
+    module: str
+    arguments: list[str]
+    folder: Path
+    forked: bool = False
     kills: int = 0
     _process: Handle | None = field(default=None, repr=False)
 
-    def start(self) -> None:
-        self._process = self._begin()
+    @property
+    def output(self) -> Path:
+        """What it prints."""
+        return self.folder / f"{self.name}.out"
 
-    def _begin(self) -> Handle:
-        if self.command[0] == "wardlight":
-            return Forked(self.command[1:], self.log)
+    @property
+    def log(self) -> Path:
+        """What it complains about."""
+        return self.folder / f"{self.name}.log"
+
+    def start(self) -> None:
+        if self.forked:
+            self._process = Forked(self.module, self.arguments, self.output, self.log)
+            return
         environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
-        with self.log.open("a") as log:
-            return subprocess.Popen(self.command, stdout=log, stderr=log, text=True, cwd=_ROOT, env=environment)
+        with self.output.open("a") as out, self.log.open("a") as log:
+            self._process = subprocess.Popen(
+                [*self.program, *self.arguments], stdout=out, stderr=log, cwd=_ROOT, env=environment
+            )
 
     @property
     def alive(self) -> bool:
@@ -114,63 +122,60 @@ class Victim:
 
     def complain(self) -> str:
         """The end of its log, for the person who has to find out why it failed."""
-        return f"--- the end of {self.log.name}\n" + "".join(self.log.read_text().splitlines(keepends=True)[-40:])
+        ends = [file.read_text(errors="replace").splitlines(keepends=True)[-30:] for file in (self.output, self.log)]
+        return f"--- the last words of the {self.name}\n" + "".join(ends[0][-2:] + ends[1])
 
 
 @dataclass
 class Gateways(Victim):
-    """`chaos_gateway.py`; `totals` are the counts over all its lives, `latest` its last line."""
+    """`chaos_gateway.py`; `totals` are the counts over all its lives that have ended."""
 
-    latest: dict[str, Any] = field(default_factory=dict)
     totals: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(("sent", "resent", "reconnects", "refused"), 0)
     )
-    _reader: threading.Thread | None = field(default=None, repr=False)
 
-    def _begin(self) -> Handle:
-        environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
-        with self.log.open("a") as log:
-            process = subprocess.Popen(
-                self.command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=_ROOT, env=environment
-            )
-        self._reader = threading.Thread(target=self._read, args=(process.stdout,), daemon=True)
-        self._reader.start()
-        return process
+    def start(self) -> None:
+        self.output.unlink(missing_ok=True)  # of the life before: its counts are not of this one
+        super().start()
 
-    def _read(self, lines: Any) -> None:
-        with lines:
-            for line in lines:
-                if line.endswith("\n"):
-                    self.latest = json.loads(line)
+    @property
+    def latest(self) -> dict[str, Any]:
+        """The last line that this life printed; empty before the first."""
+        if not self.output.exists():
+            return {}
+        with self.output.open("rb") as lines:
+            lines.seek(max(0, lines.seek(0, os.SEEK_END) - 4096))
+            whole = [line for line in lines.read().split(b"\n")[:-1] if line.startswith(b"{") and line.endswith(b"}")]
+        return dict(json.loads(whole[-1])) if whole else {}
 
     def kill(self) -> None:
         super().kill()
-        self._end_of_life()
+        self._add_up()
 
     def stop(self, timeout_s: float = STOP_S) -> int:
+        alive = self.alive
         code = super().stop(timeout_s)
-        self._end_of_life()
+        if alive:
+            self._add_up()
         return code
 
-    def _end_of_life(self) -> None:
-        assert self._reader is not None
-        self._reader.join()
+    def _add_up(self) -> None:
         for name in self.totals:
             self.totals[name] += self.latest.get(name, 0)
-        self.latest = {**self.latest, **dict.fromkeys(self.totals, 0)}
 
     @property
     def receipted(self) -> int:
-        """Messages that the gateways know to be safe, as of the last line."""
+        """Messages that the gateways know to be safe; 0 until this life has said so."""
         return int(self.latest.get("receipted", 0))
 
 
-def server(folder: Path, ward: Path, port: int, station_port: int, broker_url: str | None, *, forked: bool) -> Victim:
-    """The whole service in one process, its data in `folder`."""
-    command = ["wardlight"] if forked else [sys.executable, "-m", "wardlight"]
-    command += ["serve", "--data", str(folder), "--ward", str(ward)]
-    command += ["--port", str(port), "--station-port", str(station_port)]
-    return Victim("server", command + (["--broker", broker_url] if broker_url else []), folder.parent / "server.log")
+def server(data: Path, ward: Path, port: int, broker_url: str | None, *, forked: bool) -> Victim:
+    """The whole service in one process."""
+    arguments = ["serve", "--data", str(data), "--ward", str(ward), "--port", str(port)]
+    arguments += ["--station-port", str(free_port())] + (["--broker", broker_url] if broker_url else [])
+    return Victim(
+        "server", [sys.executable, "-m", "wardlight"], "wardlight.main", arguments, data.parent, forked=forked
+    )
 
 
 def mosquitto(folder: Path, port: int) -> Victim:
@@ -190,16 +195,16 @@ def mosquitto(folder: Path, port: int) -> Victim:
     program = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
     if program is None:
         sys.exit("chaos: mosquitto is not installed: `apt-get install mosquitto`, or leave --broker away")
-    return Victim("broker", [program, "-c", str(config)], folder.parent / "broker.log")
+    return Victim("broker", [program], "", ["-c", str(config)], folder.parent)
 
 
-def gateways(folder: Path, url: str, seed: int, start_ns: int, rate_hz: float) -> Gateways:
-    """The gateways of the story, their spools in `folder`."""
-    folder.mkdir()
-    program = str(Path(__file__).with_name("chaos_gateway.py"))
-    command = [sys.executable, program, "--url", url, "--spools", str(folder), "--rate", f"{rate_hz:g}"]
-    command += ["--seed", str(seed), "--start-ns", str(start_ns)]
-    return Gateways("gateway", command, folder.parent / "gateway.log")
+def gateways(spools: Path, url: str, seed: int, start_ns: int, rate_hz: float, *, forked: bool) -> Gateways:
+    """The gateways of the story."""
+    spools.mkdir()
+    arguments = ["--url", url, "--spools", str(spools), "--rate", f"{rate_hz:g}"]
+    arguments += ["--seed", str(seed), "--start-ns", str(start_ns)]
+    program = [sys.executable, str(Path(__file__).with_name("chaos_gateway.py"))]
+    return Gateways("gateway", program, "chaos_gateway", arguments, spools.parent, forked=forked)
 
 
 def free_port() -> int:
