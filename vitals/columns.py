@@ -133,7 +133,7 @@ def decode_block(payload: bytes) -> SampleBlock:
     devices = len(stored.devices)
     if len(stored.patients) != devices or len(stored.gateways) != devices:
         raise MalformedMessageError("type", "patients", "devices, patients and gateways differ in length")
-    if (rows.size and int(rows["device"].max()) >= devices) or any(w[0] >= devices for w in stored.waveforms):
+    if (rows.size and int(rows["device"].max()) >= devices) or any(not 0 <= w[0] < devices for w in stored.waveforms):
         raise MalformedMessageError("type", "rows", "a row names a device that the block does not list")
     return SampleBlock(
         stored.devices,

@@ -51,7 +51,7 @@ def decode_ward(text: bytes) -> Ward:
     """Read and check a `ward.toml`; raises `ConfigurationError` that names the setting and what to write."""
     try:
         ward = msgspec.toml.decode(text, type=Ward)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"ward: {error}") from error
     try:
         ZoneInfo(ward.time_zone)

@@ -367,28 +367,9 @@ json_values = st.recursive(
     max_leaves=12,
 )
 pack_values = json_values | st.lists(json_values | st.binary(max_size=6), max_size=9)
-json_keys = st.sampled_from(
-    [
-        "version",
-        "gateway",
-        "clock",
-        "devices",
-        "device",
-        "samples",
-        "waveforms",
-        "vital",
-        "value",
-        "sampled_at",
-        "sampled_at_ns",
-        "reason",
-        "quality",
-        "source",
-        "waveform",
-        "width_bytes",
-        "sample_rate_hz",
-        "started_at",
-    ]
-)
+_KEYS = """version gateway clock devices device samples waveforms vital value sampled_at sampled_at_ns reason quality
+    source waveform width_bytes sample_rate_hz started_at"""
+json_keys = st.sampled_from(_KEYS.split())
 keyed_values = st.recursive(
     scalars | st.sampled_from(["spo2", "present", "ppg_red", "2025-06-15T15:06:40Z", "0001-01-01T00:00:00+14:00"]),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(json_keys, inner, max_size=8),
