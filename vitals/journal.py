@@ -29,8 +29,9 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from vitals.errors import JournalFullError
-from vitals.journal_file import check_readable, connect, migrate, release, take_ownership, transaction
+from vitals.journal_schema import JOURNAL
 from vitals.retention import Bounds, Gap, Trimmed, WhenFull, last_beyond
+from vitals.sqlite_file import connect, migrate, release, require_newest, take_ownership, transaction
 
 __all__ = ["Bounds", "Gap", "Journal", "Record", "Trimmed", "WhenFull"]
 
@@ -57,14 +58,12 @@ class Journal:
         self._listeners: list[Callable[[], None]] = []
         self._owner = None if read_only else take_ownership(path)
         try:
-            self._db = connect(path, read_only=read_only)
-            if not read_only:
-                migrate(self._db, path)
-            check_readable(self._db, path)
+            self._db = connect(path, JOURNAL, read_only=read_only)
+            (require_newest if read_only else migrate)(self._db, path, JOURNAL)
         except BaseException:
             release(self._owner)
             raise
-        self._reader = self._db if read_only else connect(path, read_only=True)
+        self._reader = self._db if read_only else connect(path, JOURNAL, read_only=True)
         self._reading = self._lock if read_only else threading.Lock()
         self._newest, self._appended_bytes = self._tail()
         self._trimmed_bytes = self._head_offset()
@@ -107,7 +106,7 @@ class Journal:
             for kind, payload in records:
                 newest, offset = newest + 1, offset + len(payload)
                 rows.append((newest, kind, now_ns, offset, payload))
-            with transaction(self._db, self.path):
+            with transaction(self._db, self.path, JOURNAL):
                 self._db.executemany("INSERT INTO record VALUES(?,?,?,?,?)", rows)
                 for key, value in (marks or {}).items():
                     self._db.execute("INSERT OR REPLACE INTO mark VALUES(?,?)", (key, value))
@@ -120,19 +119,19 @@ class Journal:
 
     def move(self, name: str, position: int, *, marks: Mapping[str, bytes] | None = None) -> None:
         """Move cursor `name` forward to `position` (create it there), never back. Durable on return."""
-        with self._lock, transaction(self._db, self.path):
+        with self._lock, transaction(self._db, self.path, JOURNAL):
             self._db.execute(_MOVE, (name, position))
             for key, value in (marks or {}).items():
                 self._db.execute("INSERT OR REPLACE INTO mark VALUES(?,?)", (key, value))
 
     def rewind(self, name: str, position: int) -> None:
         """Set cursor `name` to `position` even if that is back: reading again on purpose."""
-        with self._lock, transaction(self._db, self.path):
+        with self._lock, transaction(self._db, self.path, JOURNAL):
             self._db.execute("INSERT OR REPLACE INTO cursor VALUES(?,?)", (name, position))
 
     def forget(self, name: str) -> None:
         """Remove cursor `name`, so that records need not wait for a consumer that is gone."""
-        with self._lock, transaction(self._db, self.path):
+        with self._lock, transaction(self._db, self.path, JOURNAL):
             self._db.execute("DELETE FROM cursor WHERE name=?", (name,))
 
     def trim(self, *, now_ns: int) -> Trimmed:
@@ -292,7 +291,7 @@ class Journal:
             dropped += max(0, sequence - first_unread + 1)
 
     def _delete_through(self, sequence: int, end_offset: int, gap: Gap | None = None) -> int:
-        with transaction(self._db, self.path):
+        with transaction(self._db, self.path, JOURNAL):
             self._db.execute("DELETE FROM record WHERE sequence<=?", (sequence,))
             count = self._db.changes()
             if gap is not None:

@@ -80,6 +80,12 @@ def migrate(db: apsw.Connection, path: Path, kind: FileKind) -> None:
             db.pragma("user_version", number)
 
 
+def require_newest(db: apsw.Connection, path: Path, kind: FileKind) -> None:
+    """Check before reading that the schema is the one this release knows; raises `kind.corrupt`."""
+    if check_kind(db, path, kind) != len(kind.migrations):
+        raise kind.corrupt(f"{path} is of an older release: start the service that writes it once, then read")
+
+
 @contextmanager
 def transaction(db: apsw.Connection, path: Path, kind: FileKind) -> Iterator[None]:
     """All or nothing, durable at the end. A full or failing disk raises `kind.full` and leaves nothing behind."""

@@ -13,14 +13,12 @@ from types import TracebackType
 from typing import Final, Self
 
 import apsw
-import numpy as np
 
 from ingest.store import queries
 from ingest.store.answers import Minutes, Samples, SeriesName, StoredWaveform, Totals, minutes_named, samples_of, shown
-from ingest.store.rows import BUCKET_NS, ROW_DTYPE, bucket_of
+from ingest.store.rows import BUCKET_NS, bucket_of, joined
 from ingest.store.schema import STORE, select
 from vitals import sqlite_file
-from vitals.errors import PermanentError
 from vitals.model import Vital, Waveform
 
 _VITALS: Final = tuple(int(vital) for vital in Vital)
@@ -37,9 +35,11 @@ class StoreReader:
         self.path = path
         self._lock = threading.Lock()
         self._db = sqlite_file.connect(path, STORE, read_only=True)
-        if sqlite_file.check_kind(self._db, path, STORE) != len(STORE.migrations):
+        try:
+            sqlite_file.require_newest(self._db, path, STORE)
+        except BaseException:
             self._db.close()
-            raise PermanentError(f"{path} is of an older release: start the service that writes it once, then read")
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -97,15 +97,16 @@ class StoreReader:
         with self._moment() as db:
             names = queries.names_of(db, patient, _VITALS if vital is None else (vital,))
             rows = queries.all_rows(db, names, start_ns, end_ns)
-            rows = rows[rows["patient"] == queries.patient_number(db, patient)]
+            ours = rows["patient"] == queries.patient_number(db, patient)
+            rows = rows if ours.all() else rows[ours]
         return samples_of(rows, names)
 
     def last(self, patient: str) -> Samples:
         """The newest sample of each stream of `patient`, with or without a value."""
         with self._moment() as db:
             names, number = queries.names_of(db, patient, _VITALS), queries.patient_number(db, patient)
-            newest = [queries.newest_row(db, series, number) for series in names]
-        return samples_of(np.concatenate([np.empty(0, ROW_DTYPE), *newest]), names)
+            newest = joined([queries.newest_row(db, series, number) for series in names])
+        return samples_of(newest, names)
 
     def minutes(self, patient: str, vital: Vital, start_ns: int, end_ns: int) -> Minutes:
         """The rollups of the minutes that begin in the interval."""
