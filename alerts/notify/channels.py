@@ -10,6 +10,7 @@ import json
 import logging
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -39,7 +40,10 @@ class AppriseChannel:
         self._timeout_s = timeout_s
         self._service = apprise.Apprise()
         self._under_way: asyncio.Future[bool] | None = None
-        if not self._service.add(url):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of the plugins that apprise loads here, all of them
+            known = self._service.add(url)
+        if not known:
             raise ConfigurationError(
                 f"channel {subscription.name!r}: its address is not one that apprise knows; "
                 "write one such as 'ntfys://ntfy.example.org/ward-3' (the address is not shown here: it is a secret)"

@@ -174,7 +174,7 @@ def test_a_lone_device_out_of_reach_is_not_taken_for_its_gateway_until_that_says
 def test_a_gateway_that_comes_back_without_a_device_leaves_no_data() -> None:
     world = World(single_device_ward(2))
     world.run(0, 5, "d-0", "d-1")
-    world.wait(30)
+    world.wait(31)
     back = GatewayStatus("gw-1", Presence.ONLINE, T0 + 40 * S)
     assert world.engine.step([(T0 + 40 * S, back)], 99, T0 + 40 * S) == ()
     assert told(world.engine.step([], 99, T0 + 71 * S)) == [
