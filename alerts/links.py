@@ -120,7 +120,9 @@ class Links:
         if gateway.presence != Presence.ONLINE:
             return True
         quiet = now_ns - gateway.status_ns > delay_ns
-        return quiet and len(self._slots_behind(index)) >= 2  # one device alone may just be out of reach
+        if not quiet or index in self.down:
+            return quiet
+        return len(self._slots_behind(index)) >= 2  # one device alone may just be out of reach
 
     def _slots_behind(self, gateway: int) -> list[int]:
         state = self._table.state[: self._table.size]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from alert_world import T0, S, World, block, second, single_device_ward, told, ward
+from alert_world import T0, S, World, block, preset, second, single_device_ward, told, ward
+from msgspec import structs
 
 from alerts.alarms import Acknowledged
 from alerts.engine import Engine
@@ -270,3 +271,17 @@ def test_a_restart_gives_sources_time_but_tells_honest_ages() -> None:
     assert engine.step([], 5, T0 + 520 * S) == ()
     assert engine.tiles(T0 + 501 * S)[0].vitals[0].value is None
     assert told(engine.step([], 5, T0 + 531 * S)) == [("gateway_down", "raised")]
+
+
+def test_a_latching_alarm_calls_until_somebody_takes_notice() -> None:
+    world = World()
+    world.engine = Engine(single_device_ward(), structs.replace(preset(), latching=("spo2_low",)), T0)
+    world.run(0, 1, "d-0", spo2=75.0)
+    world.run(1, 2, "d-0")
+    (latched,) = world.engine.alarms()
+    assert (latched.audible, told(world.history)[-1]) == (True, ("spo2_low", "ended"))
+    again = world.run(2, 3, "d-0", spo2=75.0)
+    assert (told(again), again[0].alarm_id) == ([("spo2_low", "raised")], latched.alarm_id)
+    world.run(3, 4, "d-0")
+    assert world.engine.acknowledge(latched.alarm_id, "AB", T0 + 4 * S)[0] is Acknowledged.ACCEPTED
+    assert world.engine.alarms() == ()
