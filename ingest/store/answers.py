@@ -25,7 +25,7 @@ class SeriesName:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Samples of one patient, ordered by `sampled_at_ns`, then device, then `sequence`.
+    """Samples of one patient, ordered by `sampled_at_ns`, then device, vital and `sequence`.
 
     Columns of shape (n,); see `vitals.columns.SAMPLE_DTYPE` for their types and meaning. `received_at_ns` is kept in
     whole milliseconds. `device`: index into `devices`.
@@ -94,13 +94,17 @@ class Totals:
 
 
 def samples_of(rows: Rows, names: dict[int, SeriesName]) -> Samples:
-    """`rows` with the names of their series, in the order that `Samples` promises."""
+    """`rows` with the names of their series, in the order that `Samples` promises.
+
+    They come series by series in the order of `names`, which is by device and vital, and by time within.
+    """
+    at = rows["sampled_at_ns"]
+    if (at[1:] < at[:-1]).any():
+        rows = rows[np.argsort(at, kind="stable")]
     devices = tuple(sorted({name.device for name in names.values()}))
     device, vital = _named(rows["series"], names, devices)
-    order = np.lexsort((rows["sequence"], vital, device, rows["sampled_at_ns"]))
-    rows = rows[order]
     columns = {name: rows[name] for name in rows.dtype.names or () if name not in ("series", "patient")}
-    return Samples(devices, device[order], vital[order], **columns)
+    return Samples(devices, device, vital, **columns)
 
 
 def minutes_named(rows: MinuteRows, names: dict[int, SeriesName]) -> Minutes:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -22,6 +23,8 @@ from vitals.errors import PermanentError
 
 _VERSION: Final = 1
 _HEADER: Final = struct.Struct("<BI")
+_HEAD_DTYPE: Final = np.dtype([("row", ROW_DTYPE), ("step", "<i8")])
+_HEAD_BYTES: Final = _HEAD_DTYPE.itemsize
 _STEP: Final = struct.Struct("<q")
 _LEVEL: Final = 1  # level 6 takes three times as long for 4 % less
 _COLUMNS: Final = ("raw", "value", "series", "patient", "uncertainty_ms", "sequence", "reason", "quality", "clock")
@@ -29,6 +32,7 @@ _MASKS: Final = 2 + len(_COLUMNS)
 _MAX_ROWS: Final = 1 << 24  # a damaged count must not ask for the memory of the machine
 _MS: Final = 10**6
 _ONE: Final = np.uint64(1)
+_NONE: Final = np.zeros(1, np.uint64)
 _Bits: TypeAlias = npt.NDArray[np.uint64]
 
 
@@ -58,17 +62,34 @@ def encode_runs(rows: Rows, starts: Sequence[int]) -> list[bytes]:
 
 def decode_rows(blob: bytes) -> Rows:
     """Read a sealed blob; raises `PermanentError` for anything that `encode_rows` did not write."""
+    return decode_runs([blob])
+
+
+def decode_runs(blobs: Sequence[bytes]) -> Rows:
+    """The rows of all `blobs`, one run after the other; raises `PermanentError` for what is not a sealed blob."""
+    if not blobs:
+        return np.empty(0, ROW_DTYPE)
     try:
-        version, count = _HEADER.unpack_from(blob)
-        if version != _VERSION or not 0 < count <= _MAX_ROWS:
-            raise PermanentError(f"a sealed blob of version {version} with {count:,} rows cannot be read here")
-        body = zlib.decompress(memoryview(blob)[_HEADER.size :])
-        first = np.frombuffer(body, ROW_DTYPE, 1)
-        (step,) = _STEP.unpack_from(body, ROW_DTYPE.itemsize)
-        changes = _cut(body, ROW_DTYPE.itemsize + _STEP.size, count - 1)
+        counts = [_count(blob) for blob in blobs]
+        first = np.cumsum([0, *counts[:-1]])
+        changes: dict[int, npt.NDArray[np.uint8]] = {}
+        heads = []
+        for blob, start, count in zip(blobs, first.tolist(), counts, strict=True):
+            body = zlib.decompress(memoryview(blob)[_HEADER.size :])
+            heads.append(body[:_HEAD_BYTES])
+            _spread(body, changes, start + 1, start + count, sum(counts))
+        opening = np.frombuffer(b"".join(heads), _HEAD_DTYPE)
     except (struct.error, zlib.error, ValueError, IndexError) as error:
         raise PermanentError(f"a sealed blob is damaged ({error}): restore the store from a backup") from error
-    return _restored(first, step, changes, count)
+    columns = [changes[place].view("<u8")[:, 0] if place in changes else None for place in range(_MASKS)]
+    return _restored(opening, columns, _Runs(first, np.array(counts)))
+
+
+def _count(blob: bytes) -> int:
+    version, count = _HEADER.unpack_from(blob)
+    if version != _VERSION or not 0 < count <= _MAX_ROWS:
+        raise PermanentError(f"a sealed blob of version {version} with {count:,} rows cannot be read here")
+    return int(count)
 
 
 def _changes(rows: Rows, first: npt.NDArray[np.intp]) -> tuple[list[int], list[_Bits]]:
@@ -100,41 +121,71 @@ def _planes(table: npt.NDArray[np.uint8], start: int, end: int, used: int) -> by
     return b"".join((bytes((mask,)), *(table[start:end, place].tobytes() for place in places)))
 
 
-def _cut(body: bytes, at: int, size: int) -> list[_Bits | None]:
-    """The columns from offset `at`, `None` for one without any change; raises `ValueError` when `body` does not fit."""
-    columns: list[_Bits | None] = []
-    for _ in range(_MASKS):
+def _spread(body: bytes, changes: dict[int, npt.NDArray[np.uint8]], start: int, end: int, size: int) -> None:
+    """Put the byte planes of one blob into rows `start` to `end` of the columns of all, shape (size, 8) each.
+
+    Raises `ValueError` or `IndexError` when `body` does not fit the row count.
+    """
+    at = _HEAD_BYTES
+    for column in range(_MASKS):
         mask, at = body[at], at + 1
-        if not mask:
-            columns.append(None)
-            continue
-        table = np.zeros((size, 8), np.uint8)
-        for place in range(8):
+        if mask and column not in changes:
+            changes[column] = np.zeros((size, 8), np.uint8)
+        for place in range(8) if mask else ():
             if mask >> place & 1:
-                table[:, place] = np.frombuffer(body, np.uint8, size, at)
-                at += size
-        columns.append(table.view("<u8")[:, 0])
+                changes[column][start:end, place] = np.frombuffer(body, np.uint8, end - start, at)
+                at += end - start
     if at != len(body):
         raise ValueError("its length does not fit its row count")
-    return columns
 
 
-def _restored(first: Rows, step: int, changes: list[_Bits | None], count: int) -> Rows:
-    rows = np.empty(count, ROW_DTYPE)
-    rows[:] = first
-    sampled = rows["sampled_at_ns"]
-    start_ns, received_ns = int(first["sampled_at_ns"][0]), int(first["received_at_ns"][0])
-    sampled[:] = _summed(start_ns, step, changes[0], count)
-    rows["received_at_ns"] = (
-        _summed(received_ns // _MS - start_ns // _MS, 0, changes[1], count) + sampled // _MS
-    ) * _MS
-    for name, changed in zip(_COLUMNS, changes[2:], strict=True):
-        if name == "value":
-            bits = _accumulated(_bits(first["value"]) ^ _bits(first["raw"]), changed)
-            rows["value"] = _column(bits ^ _bits(rows["raw"]), name)
-        elif changed is not None:
-            rows[name] = _column(_accumulated(_bits(first[name]), changed), name)
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    """Where runs of rows begin, and how long they are."""
+
+    first: npt.NDArray[Any]
+    counts: npt.NDArray[Any]
+
+    def each(self, of_run: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """What is the same for all rows of a run, row by row."""
+        return np.repeat(of_run, self.counts)
+
+    def flipped(self, opening: _Bits, changes: _Bits | None) -> _Bits:
+        """Each row's bits, from those of the first row and how each differs from the one before."""
+        if changes is None:
+            return self.each(opening)
+        changes[self.first] = opening
+        through = np.bitwise_xor.accumulate(changes)
+        found: _Bits = through ^ self.each(np.concatenate((_NONE, through[self.first[1:] - 1])))
+        return found
+
+    def summed(self, opening: npt.NDArray[np.int64], changes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The same for sums."""
+        changes[self.first] = opening
+        through = np.cumsum(changes)
+        before = np.concatenate((_NONE.view(np.int64), through[self.first[1:] - 1]))
+        found: npt.NDArray[np.int64] = through - self.each(before)
+        return found
+
+
+def _restored(opening: npt.NDArray[Any], changes: list[_Bits | None], runs: _Runs) -> Rows:
+    """The rows, from the head of each run and the changes of each column (`None`: there are none)."""
+    row, step = opening["row"], opening["step"]
+    rows = np.empty(int(runs.counts.sum()), ROW_DTYPE)
+    sampled = runs.summed(row["sampled_at_ns"], runs.each(step) + _signed(changes[0], rows.size))
+    lag_ms = row["received_at_ns"] // _MS - row["sampled_at_ns"] // _MS
+    rows["sampled_at_ns"] = sampled
+    rows["received_at_ns"] = (runs.summed(lag_ms, _signed(changes[1], rows.size)) + sampled // _MS) * _MS
+    raw = runs.flipped(_bits(row["raw"]), changes[2])
+    rows["raw"] = raw.view("<f8")
+    rows["value"] = (runs.flipped(_bits(row["value"]) ^ _bits(row["raw"]), changes[3]) ^ raw).view("<f8")
+    for name, changed in zip(_COLUMNS[2:], changes[4:], strict=True):
+        rows[name] = _column(runs.flipped(_bits(row[name]), changed), name)
     return rows
+
+
+def _signed(changes: _Bits | None, size: int) -> npt.NDArray[np.int64]:
+    return np.zeros(size, np.int64) if changes is None else _unzigzag(changes)
 
 
 def _bits(column: npt.NDArray[Any]) -> _Bits:
@@ -149,16 +200,6 @@ def _column(bits: _Bits, name: str) -> npt.NDArray[Any]:
 
 def _changed(bits: _Bits) -> _Bits:
     return bits ^ np.concatenate((bits[:1], bits[:-1]))
-
-
-def _accumulated(first: _Bits, changed: _Bits | None) -> _Bits:
-    return first if changed is None else np.bitwise_xor.accumulate(np.concatenate((first, changed)))
-
-
-def _summed(first: int, step: int, residual: _Bits | None, count: int) -> npt.NDArray[np.int64]:
-    if residual is None:
-        return first + step * np.arange(count, dtype=np.int64)
-    return np.cumsum(np.concatenate((np.array([first], np.int64), _unzigzag(residual) + step)))
 
 
 def _zigzag(column: npt.NDArray[np.int64]) -> _Bits:

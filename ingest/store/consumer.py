@@ -68,6 +68,7 @@ class StoreConsumer:
         self._pause = pause
         self._trimmed_at_ns = 0
         self._moved = asyncio.Condition()
+        journal.move(CURSOR, 0)  # from here on the journal keeps for the store what it has not read
         self._health = StoreHealth(position=self._start())
 
     async def run(self) -> None:

@@ -13,9 +13,9 @@ import apsw
 import numpy as np
 
 from ingest.store.answers import SeriesName
-from ingest.store.blobs import decode_rows
+from ingest.store.blobs import decode_rows, decode_runs
 from ingest.store.rollup import MINUTE_DTYPE, Minutes, minutes_of
-from ingest.store.rows import BUCKET_NS, ROW_DTYPE, Rows, bucket_of, groups, pair, shard_keys, unique_sorted
+from ingest.store.rows import BUCKET_NS, ROW_DTYPE, Rows, bucket_of, groups, joined, pair, shard_keys, unique_sorted
 from ingest.store.schema import SHARD_SERIES, select
 from ingest.store.waveform_blobs import StoredBlock, decode_blocks, decode_hot
 
@@ -35,14 +35,15 @@ def patient_number(db: apsw.Connection, patient: str) -> int:
 
 
 def names_of(db: apsw.Connection, patient: str, streams: Iterable[int] | None = None) -> Names:
-    """The series that hold anything of `patient`; of these streams only, when given."""
+    """The series that hold anything of `patient`, by device and stream; of these streams only, when given."""
     wanted = None if streams is None else frozenset(streams)
     found = select(
         db,
         "SELECT series.id, device, stream FROM worn JOIN series ON series.id=worn.series WHERE worn.patient=?",
         (patient_number(db, patient),),
     )
-    return {number: SeriesName(device, stream) for number, device, stream in found if not wanted or stream in wanted}
+    rows = sorted((device, stream, number) for number, device, stream in found if not wanted or stream in wanted)
+    return {number: SeriesName(device, stream) for device, stream, number in rows}
 
 
 def hot_rows(db: apsw.Connection, series: Iterable[int], start_ns: int = 0, end_ns: int = END_NS) -> Rows:
@@ -50,7 +51,7 @@ def hot_rows(db: apsw.Connection, series: Iterable[int], start_ns: int = 0, end_
     shards: dict[int, list[int]] = {}
     for number in series:
         shards.setdefault(number // SHARD_SERIES, []).append(number % SHARD_SERIES)
-    found = [np.empty(0, ROW_DTYPE)]
+    found: list[Rows] = []
     for shard, places in shards.items():
         pieces = select(
             db,
@@ -61,22 +62,20 @@ def hot_rows(db: apsw.Connection, series: Iterable[int], start_ns: int = 0, end_
         wanted = np.zeros(SHARD_SERIES, bool)
         wanted[places] = True
         found.append(rows[wanted[rows["series"] % SHARD_SERIES]])
-    return _between(np.concatenate(found), start_ns, end_ns)
+    return _between(joined(found), start_ns, end_ns)
 
 
 def all_rows(db: apsw.Connection, series: Iterable[int], start_ns: int, end_ns: int) -> Rows:
-    """The rows of `series` in the interval, each key once, by series, time and sequence."""
+    """The rows of `series` in the interval, each key once: series by series as given, by time and sequence."""
     numbers = tuple(series)
-    sealed = [np.empty(0, ROW_DTYPE)]
+    hot = hot_rows(db, numbers, start_ns, end_ns)
+    found: list[Rows] = []
     for number in numbers:
-        blobs = select(
-            db,
-            "SELECT rows FROM sealed WHERE series=? AND bucket BETWEEN ? AND ? ORDER BY bucket",
-            (number, bucket_of(start_ns), bucket_of(end_ns)),
-        )
-        sealed += [decode_rows(blob) for (blob,) in blobs]
-    old = _between(np.concatenate(sealed), start_ns, end_ns)
-    return unique_sorted(np.concatenate((old, hot_rows(db, numbers, start_ns, end_ns))))
+        sql = "SELECT rows FROM sealed WHERE series=? AND bucket BETWEEN ? AND ? ORDER BY bucket"
+        blobs = select(db, sql, (number, bucket_of(start_ns), bucket_of(end_ns)))
+        sealed = _between(decode_runs([blob for (blob,) in blobs]), start_ns, end_ns)
+        found.append(unique_sorted(joined((sealed, hot[hot["series"] == number]))))
+    return joined(found)
 
 
 def newest_row(db: apsw.Connection, series: int, patient: int) -> Rows:
@@ -88,7 +87,7 @@ def newest_row(db: apsw.Connection, series: int, patient: int) -> Rows:
         if newest.size and newest["sampled_at_ns"][0] > rows["sampled_at_ns"][-1]:
             break
         if (old := _newest_of(rows, patient)).size:
-            newest = old if not newest.size else _newest_of(unique_sorted(np.concatenate((old, newest))), patient)
+            newest = old if not newest.size else _newest_of(unique_sorted(joined((old, newest))), patient)
             break
     return newest
 
@@ -112,7 +111,7 @@ def minutes_between(db: apsw.Connection, series: Iterable[int], start_ns: int, e
         key = int(rows["series"][0]), bucket_of(int(rows["sampled_at_ns"][0]))
         sealed = select(db, "SELECT rows FROM sealed WHERE key=?", (pair(key[1], key[0]),)).fetchone()
         if sealed is not None:
-            rows = np.concatenate((decode_rows(sealed[0]), rows))
+            rows = joined((decode_rows(sealed[0]), rows))
         if sealed is not None or key not in found:  # a rollup alone is of trimmed samples: it stands
             found[key] = minutes_of(unique_sorted(rows))
     return np.concatenate([np.empty(0, MINUTE_DTYPE), *found.values()])
@@ -145,7 +144,7 @@ def count_samples(db: apsw.Connection) -> int:
             key = pair(bucket_of(int(rows["sampled_at_ns"][0])), int(rows["series"][0]))
             sealed = select(db, "SELECT rows FROM sealed WHERE key=?", (key,)).fetchone()
             old = np.empty(0, ROW_DTYPE) if sealed is None else decode_rows(sealed[0])
-            total += unique_sorted(np.concatenate((old, rows))).size - old.size
+            total += unique_sorted(joined((old, rows))).size - old.size
     return total
 
 
@@ -172,8 +171,9 @@ def count_waveforms(db: apsw.Connection) -> int:
 
 def _between(rows: Rows, start_ns: int, end_ns: int) -> Rows:
     at = rows["sampled_at_ns"]
-    inside: Rows = rows[(at >= start_ns) & (at < end_ns)]
-    return inside
+    inside = (at >= start_ns) & (at < end_ns)
+    found: Rows = rows if inside.all() else rows[inside]
+    return found
 
 
 def _newest_of(rows: Rows, patient: int) -> Rows:

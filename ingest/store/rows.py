@@ -6,7 +6,7 @@ one key the first that was written wins, so that delivering a message twice chan
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -61,17 +61,29 @@ def stored_rows(samples: npt.NDArray[Any], series: npt.NDArray[Any], patient: np
 
 def unique_sorted(rows: Rows) -> Rows:
     """`rows` (in the order they were written) by series, time and sequence, the first of each key only."""
-    if rows.size < 2:
+    keys = [np.ascontiguousarray(rows[name]) for name in ("series", "sampled_at_ns", "sequence")]
+    if _ascending(keys):
         return rows
-    order = np.lexsort((rows["sequence"], rows["sampled_at_ns"], rows["series"]))  # stable: first written stays first
+    order = np.lexsort(keys[::-1])  # stable: first written stays first
     ordered = rows[order]
-    fresh = np.empty(rows.size, bool)
-    fresh[0] = True
-    fresh[1:] = False
-    for name in ("series", "sampled_at_ns", "sequence"):
-        column = ordered[name]
-        fresh[1:] |= column[1:] != column[:-1]
-    return ordered if fresh.all() else ordered[fresh]
+    fresh = run_starts(*(key[order] for key in keys))
+    return ordered if fresh.size == rows.size else ordered[fresh]
+
+
+def _ascending(keys: list[npt.NDArray[Any]]) -> bool:
+    """Whether every row's keys, the first counting most, are greater than those of the row before."""
+    greater, equal = np.zeros(max(0, keys[0].size - 1), bool), np.ones(max(0, keys[0].size - 1), bool)
+    for key in keys:
+        greater |= equal & (key[1:] > key[:-1])
+        equal &= key[1:] == key[:-1]
+    return bool(greater.all())
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    """One array of all rows; `np.concatenate` would compare the field lists of structured arrays for longer."""
+    if len(parts) == 1:
+        return parts[0]
+    return np.frombuffer(b"".join(part.tobytes() for part in parts), ROW_DTYPE)
 
 
 def groups(*keys: npt.NDArray[Any]) -> Iterator[tuple[int, int]]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ingest.store.blobs import decode_rows, encode_rows, encode_runs
 from ingest.store.rollup import minutes_of
-from ingest.store.rows import BUCKET_NS, ROW_DTYPE, Rows, bucket_of, groups, pair, shard_keys, unique_sorted
+from ingest.store.rows import BUCKET_NS, ROW_DTYPE, Rows, bucket_of, groups, joined, pair, shard_keys, unique_sorted
 from ingest.store.schema import select
 from ingest.store.waveform_blobs import StoredBlock, decode_blocks, decode_hot, encode_blocks
 
@@ -75,7 +75,7 @@ def _merge_late(db: apsw.Connection, rows: Rows) -> bool:
     sealed = select(db, "SELECT rows FROM sealed WHERE key=?", (pair(bucket, series),)).fetchone()
     if sealed is None:
         return False
-    merged = unique_sorted(np.concatenate((decode_rows(sealed[0]), rows)))
+    merged = unique_sorted(joined((decode_rows(sealed[0]), rows)))
     db.execute(_SEAL, (pair(bucket, series), series, bucket, merged.size, encode_rows(merged)))
     db.execute("INSERT OR REPLACE INTO rollup VALUES(?,?,?)", (series, bucket, minutes_of(merged).tobytes()))
     return True

@@ -110,7 +110,8 @@ def _unzigzag(column: npt.NDArray[np.uint32]) -> npt.NDArray[np.int32]:
 def _flips(filtered: bytes) -> npt.NDArray[np.uint32]:
     """The bits in which each float32 differs from the one before."""
     bits = np.frombuffer(filtered, "<u4")
-    return bits ^ np.concatenate((np.zeros(min(1, bits.size), "<u4"), bits[:-1]))
+    flips: npt.NDArray[np.uint32] = bits ^ np.concatenate((np.zeros(min(1, bits.size), "<u4"), bits[:-1]))
+    return flips
 
 
 def _pressed(column: npt.NDArray[np.uint32]) -> bytes:
@@ -120,7 +121,7 @@ def _pressed(column: npt.NDArray[np.uint32]) -> bytes:
 
 def _loosened(blob: bytes) -> npt.NDArray[np.uint32]:
     planes = np.frombuffer(zlib.decompress(blob), np.uint8).reshape(4, -1)
-    return np.ascontiguousarray(planes.T).view(np.uint32).reshape(-1)
+    return np.ascontiguousarray(planes.T).reshape(-1).view(np.uint32)
 
 
 def _damaged(error: Exception) -> PermanentError:

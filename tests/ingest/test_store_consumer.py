@@ -83,6 +83,14 @@ async def test_what_is_appended_is_stored_and_the_cursor_moves(rig: Rig) -> None
     assert GATHER_S in rig.pauses
 
 
+def test_the_journal_keeps_what_a_new_store_has_not_read(rig: Rig) -> None:
+    newest = rig.append(0, 1, 2)
+    rig.consumer()
+    rig.journal.move("alerts", newest)
+    assert rig.journal.trim(now_ns=START_NS + 10**15).read == 0
+    assert len(rig.journal.read(0)) == 3
+
+
 async def test_a_lost_cursor_a_lost_store_and_a_crash_between_the_two_lose_and_double_nothing(rig: Rig) -> None:
     rig.append(0, 1, 2)
     rig.writer.write([block([reading(0)]), block([reading(1)])], position=2)  # and killed before the cursor moved
