@@ -35,6 +35,7 @@ from vitals.sqlite_file import connect, migrate, release, require_newest, take_o
 
 __all__ = ["Bounds", "Gap", "Journal", "Record", "Trimmed", "WhenFull"]
 
+_ANY_TIME_NS: Final = (1 << 63) - 1  # also of records from before the clock was set back
 _TRIM_CHUNK: Final = 2_000  # records deleted per transaction, so that an append never waits long
 
 
@@ -242,7 +243,7 @@ class Journal:
     def _make_room(self, size: int, now_ns: int) -> None:
         if self.size_bytes + size <= self.bounds.max_bytes:
             return
-        self._delete_read(now_ns, at_least=self.size_bytes + size - self.bounds.max_bytes)
+        self._delete_read(_ANY_TIME_NS, at_least=self.size_bytes + size - self.bounds.max_bytes)
         if self.size_bytes + size <= self.bounds.max_bytes:
             return
         if self.bounds.when_full is WhenFull.REFUSE:
