@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import msgspec
 import typer
 from rich.console import Console
 
+from wardlight import logs
 from wardlight.simulate import choose_scenario, folder_or_temporary, until_interrupted
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ def demo_command(
 
     wardlight demo --duration 40 --report
     """
+    logs.configure(level=logging.ERROR)  # the screen shows what happens; the report says what was wrong
     from wardlight.demo_run import DemoOptions, run_demo
 
     with folder_or_temporary(data, "wardlight-demo-") as folder:

@@ -119,7 +119,7 @@ def _judge(
 
 def _messages(server: Server, ward: SimulatedWard) -> Messages:
 
-    counts, uplinks = server.ingest.stats.counts, [g.uplink.stats for g in ward.gateways]
+    counts, uplinks = server.ingest.stats.counts, ward.uplink_stats
     return Messages(
         sent=sum(u.sent for u in uplinks),
         resent=sum(u.resent for u in uplinks),

@@ -8,12 +8,11 @@ import sys
 import structlog
 
 
-def configure(*, verbose: bool = False) -> None:
+def configure(*, level: int = logging.INFO) -> None:
     """Set up structlog and route the libraries' own loggers (uvicorn, apprise, paho) to the same place.
 
     Values of keys that may hold a secret are masked, whatever a caller passes.
     """
-    level = logging.DEBUG if verbose else logging.INFO
     human = sys.stderr.isatty()
     renderer = structlog.dev.ConsoleRenderer() if human else structlog.processors.JSONRenderer()
     structlog.configure(
@@ -27,7 +26,7 @@ def configure(*, verbose: bool = False) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=False,
     )
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
 

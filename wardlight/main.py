@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 the command ran and found something wrong (readings lost, 
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import Annotated
 
@@ -38,7 +39,7 @@ app.add_typer(journal.app, name="journal")
 def _options(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens in detail.")] = False,
 ) -> None:
-    logs.configure(verbose=verbose)
+    logs.configure(level=logging.DEBUG if verbose else logging.INFO)
 
 
 def main() -> None:

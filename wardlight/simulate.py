@@ -19,7 +19,7 @@ import typer
 
 from gateway.config import UplinkConfig
 from gateway.spool import Spool
-from gateway.uplink import Uplink
+from gateway.uplink import Uplink, UplinkStats
 from simulators import gateway as simulated
 from simulators.scenario import Scenario, load_scenario, shipped_scenario
 from simulators.truth import Truth
@@ -27,6 +27,7 @@ from wardlight.cable import Cable
 from wardlight.layout import now_ns
 
 RECONNECT_MAX_S: Final = 2.0  # a demo is watched: the way back is short
+DRAIN_S: Final = 30.0  # at the end, for the spools to be sent and receipted
 
 
 @dataclass(slots=True)
@@ -56,6 +57,7 @@ class SimulatedWard:
         self._spools = spools
         self._states = simulated.start(scenario, start_ns=start_ns, seed=seed)
         self.gateways: list[RunningGateway] = []
+        self.uplink_stats: list[UplinkStats] = []  # as of the end of `run`
 
     async def run(self, stop: asyncio.Event) -> None:
         """Live until `stop` is set, then plug everything in again and send what the spools still hold."""
@@ -66,7 +68,8 @@ class SimulatedWard:
             await asyncio.gather(*(self._live(g, stop) for g in self.gateways))
             for running in self.gateways:
                 running.cable.plug(connected=True)
-            await asyncio.gather(*(g.uplink.drained(30.0) for g in self.gateways))
+            await asyncio.gather(*(g.uplink.drained(DRAIN_S) for g in self.gateways))
+            self.uplink_stats = [g.uplink.stats for g in self.gateways]
             for task in uplinks:
                 task.cancel()
 
