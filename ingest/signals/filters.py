@@ -17,12 +17,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from types import MappingProxyType
+from importlib import import_module
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import butter, sosfilt, sosfilt_zi
 
 from ingest.streams import Runs
 from vitals.model import Vital
@@ -180,7 +180,7 @@ def band_pass(state: BandPassState, blocks: list[Block]) -> Passed:
         sos, rest = _design(_on_grid(chosen[0].rate_hz))
         counts = np.stack([block.counts for block in chosen])
         begin = np.stack([_begin(state, after, block, rest) for block in chosen], axis=1)
-        passed, end = sosfilt(sos, counts, axis=-1, zi=begin)
+        passed, end = _scipy_signal().sosfilt(sos, counts, axis=-1, zi=begin)
         for row, (index, block) in enumerate(zip(group, chosen, strict=True)):
             filtered[index] = passed[row].astype(np.float32)
             _, _, due_ns = _before(state, after, block.stream)
@@ -224,5 +224,11 @@ def _on_grid(rate_hz: float) -> float:
 @lru_cache(maxsize=_DESIGNS)
 def _design(rate_hz: float) -> tuple[Floats, Floats]:
     """Second-order sections and their state at rest under a constant input of 1."""
-    sos: Floats = butter(ORDER, PASS_BAND_HZ, "bandpass", fs=rate_hz, output="sos")
-    return sos, np.asarray(sosfilt_zi(sos), np.float64)
+    signal = _scipy_signal()
+    sos: Floats = signal.butter(ORDER, PASS_BAND_HZ, "bandpass", fs=rate_hz, output="sos")
+    return sos, np.asarray(signal.sosfilt_zi(sos), np.float64)
+
+
+def _scipy_signal() -> ModuleType:
+    """Imported when the first pulse wave comes: it takes seconds, and a restart must not wait for it."""
+    return import_module("scipy.signal")
