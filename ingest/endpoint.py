@@ -21,7 +21,8 @@ from typing import Final, Self
 import structlog
 from mqtt5 import DisconnectReasonCode
 
-from ingest.endpoint_config import Budget, EndpointConfig, EndpointStats
+from ingest.budget import Budget
+from ingest.endpoint_config import EndpointConfig, EndpointStats
 from ingest.endpoint_connection import Connection
 from ingest.endpoint_downlink import Downlink
 from ingest.mqtt_admission import Authenticate
@@ -71,12 +72,12 @@ class Endpoint:
         self.monotonic = monotonic
         self.authenticate = authenticate
         self.paused = False
+        self.budget = Budget(max_messages=config.max_unacknowledged_messages, max_bytes=config.max_unacknowledged_bytes)
         self._intake = intake
         self._rejected = rejected
         self._now_ns = now_ns
         self._tls = tls
         self._held_back = False  # by `pause`
-        self._budget = Budget(config, self.stats)
         self._max_connections = config.max_connections
         self._server: asyncio.Server | None = None
         self._sweep: asyncio.TimerHandle | None = None
@@ -249,7 +250,9 @@ class Endpoint:
     # -- inside ------------------------------------------------------------------------------------------------------
 
     def _hand_over(self, connection: Connection, message: Message, now_ns: int) -> None:
-        if self._budget.take(len(message.payload)):
+        self.stats.messages += 1
+        self.stats.message_bytes += len(message.payload)
+        if self.budget.take(len(message.payload)):
             self._update_reading()
         route = message.route
         acknowledge = partial(self._acknowledge, connection, message)
@@ -264,7 +267,7 @@ class Endpoint:
         if message.settled:
             return
         connection.session.acknowledge(message)
-        if self._budget.give_back(len(message.payload)):
+        if self.budget.give_back(len(message.payload)):
             self._update_reading()
         self._write_soon(connection)
 
@@ -280,7 +283,7 @@ class Endpoint:
             connection.acknowledged()
 
     def _update_reading(self) -> None:
-        paused = self._held_back or self._budget.exceeded
+        paused = self._held_back or self.budget.exceeded
         if paused == self.paused:
             return
         self.paused = paused

@@ -33,7 +33,7 @@ class EndpointConfig:
 
 @dataclass(slots=True)
 class EndpointStats:
-    """Counters since the start; `connections`, `unacknowledged_*` and `held_bytes` are as of now.
+    """Counters since the start; `connections` and `held_bytes` are as of now.
 
     `rejected`: set aside, by reason. `violations`: connections closed or refused for a fault, by reason.
     """
@@ -44,43 +44,6 @@ class EndpointStats:
     messages: int = 0
     message_bytes: int = 0
     pauses: int = 0
-    unacknowledged_messages: int = 0
-    unacknowledged_bytes: int = 0
     held_bytes: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     violations: Counter[str] = field(default_factory=Counter)
-
-
-class Budget:
-    """Messages handed to the intake and not committed yet, against their bounds.
-
-    `exceeded` begins above a bound and ends at half of it, so that reading does not stop and go with every message.
-    """
-
-    def __init__(self, config: EndpointConfig, stats: EndpointStats) -> None:
-        self.exceeded = False
-        self._config = config
-        self._stats = stats
-
-    def take(self, size_bytes: int) -> bool:
-        """A message is handed over; whether `exceeded` changed."""
-        self._stats.messages += 1
-        self._stats.message_bytes += size_bytes
-        self._stats.unacknowledged_messages += 1
-        self._stats.unacknowledged_bytes += size_bytes
-        return not self.exceeded and self._judge()
-
-    def give_back(self, size_bytes: int) -> bool:
-        """A message is committed; whether `exceeded` changed."""
-        self._stats.unacknowledged_messages -= 1
-        self._stats.unacknowledged_bytes -= size_bytes
-        return self.exceeded and self._judge()
-
-    def _judge(self) -> bool:
-        share = 2 if self.exceeded else 1
-        before = self.exceeded
-        self.exceeded = (
-            self._stats.unacknowledged_bytes * share > self._config.max_unacknowledged_bytes
-            or self._stats.unacknowledged_messages * share > self._config.max_unacknowledged_messages
-        )
-        return self.exceeded is not before

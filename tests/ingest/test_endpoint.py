@@ -13,7 +13,7 @@ from pathlib import Path
 
 import mqtt5
 import pytest
-from conftest import SourceProbe, eventually
+from source_probe import SourceProbe, eventually
 
 from ingest import mqtt311
 from ingest.endpoint import Endpoint
@@ -103,13 +103,13 @@ async def test_a_message_is_handed_over_and_acknowledged_after_the_commit(probe:
             (topic("batch"), b"two", 42),
         ]
         assert await lives(wire)  # and no PUBACK came before PINGRESP
-        assert endpoint.stats.unacknowledged_messages == 2
+        assert endpoint.budget.messages == 2
         for message in reversed(probe.incoming):
             message.acknowledge()
             message.acknowledge()  # twice changes nothing
         assert await wire.next() == mqtt5.PubAckPacket(1)
         assert await wire.next() == mqtt5.PubAckPacket(2)
-        assert endpoint.stats.unacknowledged_bytes == 0
+        assert endpoint.budget.bytes == 0
 
 
 async def test_acknowledging_after_the_connection_is_gone(probe: SourceProbe) -> None:
@@ -120,7 +120,7 @@ async def test_acknowledging_after_the_connection_is_gone(probe: SourceProbe) ->
             await eventually(lambda: probe.incoming)
         await eventually(lambda: not endpoint.stats.connections)
         probe.incoming[0].acknowledge()
-        assert endpoint.stats.unacknowledged_messages == 0
+        assert endpoint.budget.messages == 0
 
 
 async def test_rejections_carry_their_reason(probe: SourceProbe, endpoint: Endpoint) -> None:

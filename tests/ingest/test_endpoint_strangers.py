@@ -13,10 +13,10 @@ import aiomqtt
 import mqtt5
 import paho.mqtt.client as paho
 import pytest
-from conftest import SourceProbe, eventually
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from source_probe import SourceProbe, eventually
 
 from ingest.endpoint import Endpoint
 from ingest.mqtt_events import SessionBounds
