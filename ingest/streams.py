@@ -161,10 +161,12 @@ def judge_arrivals(
     times = runs.lay(state.times_ns, sampled_at_ns)
     sequences = runs.lay(state.sequences, sequence)
     duplicate = np.zeros(len(streams), np.bool_)
+    at = times[runs.places]
     for back in range(1, RECENT_KEYS + 1):
-        earlier = runs.places - back
-        same = (times[earlier] == times[runs.places]) & (sequences[earlier] == sequences[runs.places])
-        duplicate[runs.order] |= same
+        same = np.flatnonzero(times[runs.places - back] == at)
+        if len(same):
+            place = runs.places[same]
+            duplicate[runs.order[same]] |= sequences[place - back] == sequences[place]
     late, newest_ns = _judge_late(runs.with_depth(1), state.newest_ns, sampled_at_ns)
     return Arrivals(duplicate, late & ~duplicate, runs.streams, newest_ns, runs.tails(times), runs.tails(sequences))
 

@@ -126,7 +126,8 @@ def flatten(messages: Sequence[Accepted]) -> Flat:
             owners.append(owner)
             device_rows.append(len(device.samples))
             samples += device.samples
-            strips += [Strip(number, position, i, owner, block) for i, block in enumerate(device.waveforms)]
+            if device.waveforms:
+                strips += [Strip(number, position, i, owner, block) for i, block in enumerate(device.waveforms)]
         message_rows.append(len(samples) - before)
     rows = _columns(samples)
     rows["device"] = np.repeat(np.array(owners, np.uint32), device_rows)
@@ -138,8 +139,10 @@ def flatten(messages: Sequence[Accepted]) -> Flat:
 
 def _columns(samples: list[WireSample]) -> Rows:
     rows = np.zeros(len(samples), SAMPLE_DTYPE)
-    for name in ("sampled_at_ns", "sequence", "vital", "reason", "quality"):
+    for name in ("sampled_at_ns", "sequence"):
         rows[name] = np.fromiter(map(attrgetter(name), samples), SAMPLE_DTYPE[name], len(samples))
+    for name in ("vital", "reason", "quality"):  # small enumerations: through bytes they convert twice as fast
+        rows[name] = np.frombuffer(bytes(map(attrgetter(name), samples)), np.uint8)
     rows["raw"] = np.array([sample.value for sample in samples], np.float64)  # None becomes NaN
     return rows
 

@@ -74,24 +74,23 @@ class SignalStage:
     def smooth(self, slots: Indices, rows: Rows) -> JudgedRows:
         """Drop repeated rows of `rows` (arrival order) and filter the values of those in order."""
         owners, vitals = slots[rows["device"]], rows["vital"].astype(np.intp)
-        arrivals = judge_arrivals(
-            self._arrivals, owners * _VITALS + vitals, rows["sampled_at_ns"].copy(), rows["sequence"].copy()
-        )
-        filtered = (_FILTER_OF[vitals] >= 0) & ~arrivals.duplicate & ~arrivals.late
-        judged = rows[filtered]
-        usable = ~np.isnan(judged["value"]) & (judged["quality"] != Quality.TEST)
-        kinds = vitals[filtered]
+        sampled_at_ns, values = rows["sampled_at_ns"].copy(), rows["value"].copy()
+        arrivals = judge_arrivals(self._arrivals, owners * _VITALS + vitals, sampled_at_ns, rows["sequence"].copy())
+        in_order = np.flatnonzero((_FILTER_OF[vitals] >= 0) & ~arrivals.duplicate & ~arrivals.late)
+        kinds, received = vitals[in_order], values[in_order]
+        usable = ~np.isnan(received) & (rows["quality"][in_order] != Quality.TEST)
         smoothed = hampel(
             self._values,
-            owners[filtered] * _FILTERED + _FILTER_OF[kinds],
-            judged["sampled_at_ns"].copy(),
-            np.where(usable, judged["value"], np.nan),
+            owners[in_order] * _FILTERED + _FILTER_OF[kinds],
+            sampled_at_ns[in_order],
+            np.where(usable, received, np.nan),
             _FLOOR_OF[kinds],
         )
-        values = rows["value"].copy()
-        values[np.flatnonzero(filtered)[usable]] = smoothed.values[usable]
-        stored = rows[~arrivals.duplicate]
-        stored["value"] = values[~arrivals.duplicate]
+        values[in_order[usable]] = smoothed.values[usable]
+        stored = rows.copy()
+        stored["value"] = values
+        if arrivals.duplicate.any():
+            stored = stored[~arrivals.duplicate]
 
         def keep() -> None:
             arrivals.keep(self._arrivals)
