@@ -183,7 +183,7 @@ class BrokerSource:
         size = len(payload)
         self.stats.messages += 1
         self.stats.message_bytes += size
-        if self._budget.take(size):
+        if self._budget.take(1, size):
             self._update_reading()
         kept = payload if size <= MAX_PAYLOAD_BYTES else payload[:_KEPT_OF_TOO_LARGE]
         acknowledge = partial(self._acknowledge, link, size, mid if qos else 0)

@@ -80,7 +80,8 @@ class BrokerLink:
         except (OSError, ValueError) as error:
             raise LinkLostError(f"broker {config.place} cannot be reached ({error}): is it running?") from error
         self._adopt(self._client.socket())
-        await asyncio.wait([self._opened, self.lost], timeout=_ANSWER_S, return_when=asyncio.FIRST_COMPLETED)
+        either: list[asyncio.Future[Any]] = [self._opened, self.lost]
+        await asyncio.wait(either, timeout=_ANSWER_S, return_when=asyncio.FIRST_COMPLETED)
         if self.lost.done():
             raise self.lost.result()
         if not self._opened.done():
@@ -237,8 +238,8 @@ class BrokerLink:
             self.lost.set_result(LinkLostError(why))
 
 
-def _connect_properties(config: BrokerConfig) -> Properties:
-    properties = Properties(PacketTypes.CONNECT)
+def _connect_properties(config: BrokerConfig) -> Any:
+    properties: Any = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho leaves it untyped
     properties.SessionExpiryInterval = config.session_expiry_s
     properties.ReceiveMaximum = config.receive_max
     properties.MaximumPacketSize = config.max_packet_bytes

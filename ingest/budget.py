@@ -16,9 +16,9 @@ class Budget:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
 
-    def take(self, size_bytes: int) -> bool:
-        """A message is handed over; whether `exceeded` changed."""
-        self.messages += 1
+    def take(self, messages: int, size_bytes: int) -> bool:
+        """Messages of `size_bytes` together are handed over; whether `exceeded` changed."""
+        self.messages += messages
         self.bytes += size_bytes
         if not self.exceeded and (self.messages > self._max_messages or self.bytes > self._max_bytes):
             self.exceeded = True

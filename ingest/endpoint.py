@@ -200,12 +200,21 @@ class Endpoint:
 
     def handle(self, connection: Connection, events: Sequence[Event]) -> None:
         """Carry out what a session says, in order."""
+        messages = [event for event in events if isinstance(event, Message)]
+        self._count(messages)
         now_ns = self._now_ns()
         for event in events:
             if isinstance(event, Message):
                 self._hand_over(connection, event, now_ns)
             else:
                 self._handle_rare(connection, event)
+
+    def _count(self, messages: Sequence[Message]) -> None:
+        size = sum([len(message.payload) for message in messages])
+        self.stats.messages += len(messages)
+        self.stats.message_bytes += size
+        if self.budget.take(len(messages), size):
+            self._update_reading()
 
     def _handle_rare(self, connection: Connection, event: Event) -> None:
         if isinstance(event, Opened):
@@ -250,10 +259,6 @@ class Endpoint:
     # -- inside ------------------------------------------------------------------------------------------------------
 
     def _hand_over(self, connection: Connection, message: Message, now_ns: int) -> None:
-        self.stats.messages += 1
-        self.stats.message_bytes += len(message.payload)
-        if self.budget.take(len(message.payload)):
-            self._update_reading()
         route = message.route
         acknowledge = partial(self._acknowledge, connection, message)
         incoming = Incoming(route.topic, message.payload, now_ns, acknowledge)
@@ -269,7 +274,8 @@ class Endpoint:
         connection.session.acknowledge(message)
         if self.budget.give_back(len(message.payload)):
             self._update_reading()
-        self._write_soon(connection)
+        if connection not in self._unwritten:
+            self._write_soon(connection)
 
     def _write_soon(self, connection: Connection) -> None:
         """Write once for all that this turn of the loop brings: one system call for the PUBACKs of a commit."""

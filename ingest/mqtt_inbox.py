@@ -91,14 +91,16 @@ class Inbox:
         try:
             start, end = frame_end(buffer, at)
         except IndexError:
-            return self._wait(now_s, 0)
+            self._wait(now_s, 0)
+            return None
         except ValueError as error:
             raise ViolationError(DisconnectReasonCode.MALFORMED_PACKET, str(error)) from error
         limit = self._max_publish_bytes if buffer[at] & 0xF0 == 0x30 else self._bounds.max_control_bytes
         if end - at > limit:
             raise OversizedError(buffer[at:], start - at, end - at, limit)
         if end > len(buffer):
-            return self._wait(now_s, end - at)
+            self._wait(now_s, end - at)
+            return None
         self._at = end
         self._tokens -= 1
         self.partial_since_s = None

@@ -147,8 +147,8 @@ class Session:
     # -- packets -----------------------------------------------------------------------------------------------------
 
     def _read_packets(self, now_s: float) -> None:
-        inbox = self._inbox
-        while not self.blocked:
+        inbox, unacknowledged = self._inbox, self._unacknowledged
+        while self.version is not _MQTT_311 or len(unacknowledged) < self._bounds.receive_max:  # `blocked`, in part
             try:
                 found = inbox.next_packet(now_s)
             except OversizedError as error:

@@ -213,9 +213,9 @@ async def test_settings(probe: SourceProbe, tmp_path: Path) -> None:
 
 def test_a_budget_ends_at_half_of_its_bound() -> None:
     budget = Budget(max_messages=4, max_bytes=100)
-    assert [budget.take(10) for _ in range(5)] == [False, False, False, False, True]
+    assert [budget.take(1, 10) for _ in range(5)] == [False, False, False, False, True]
     assert [budget.give_back(10) for _ in range(3)] == [False, False, True]
-    assert budget.take(90)
+    assert budget.take(1, 90)
     assert budget.exceeded
     assert budget.give_back(90)
     assert (budget.messages, budget.bytes) == (2, 20)
