@@ -13,14 +13,18 @@ Exit code 0: exact; 1: not; 2: the run could not be made.
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the package `ingest` before its benchmark, `ingest.py`
+
 import argparse
 import json
 import random
-import sys
+import statistics
 import tempfile
 import time
 from dataclasses import asdict
-from pathlib import Path
 
 from chaos_processes import Victim, free_port, gateways, listens, mosquitto, server
 from chaos_story import SITE, Story
@@ -48,6 +52,7 @@ class Chaos:
         self.story = Story(options.seed, time.time_ns() - BACK_DATED_NS)
         self._options = options
         self._random = random.Random(options.seed)
+        self.recoveries_s: list[float] = []  # from a start after a kill to the next receipt
         self._folder = folder
         self._broker_port, self._port = free_port(), free_port()
         broker_url = f"mqtt://127.0.0.1:{self._broker_port}" if options.broker else None
@@ -87,13 +92,15 @@ class Chaos:
                 process.stop()
 
     def _kill(self, victim: Victim) -> None:
-        if self._random.random() < _CALM:
-            self._await_progress(beyond=self.gateways.receipted)
         time.sleep(self._random.uniform(0.0, 0.4))
         self._check(victim)
         victim.kill()
         time.sleep(self._random.uniform(0.0, 0.2))
+        began_s = time.monotonic()
         victim.start()
+        if self._random.random() < _CALM:
+            self._await_progress(beyond=self.gateways.receipted)
+            self.recoveries_s.append(time.monotonic() - began_s)
 
     def _await_progress(self, *, beyond: int) -> None:
         deadline = time.monotonic() + START_S
@@ -117,6 +124,7 @@ class Chaos:
         newest = self.gateways.latest["newest"]
         store = self._folder / "data" / "vitals.db"
         self._await_store(store, newest)
+        self.server.stop()
         return judge(store, self.story, newest, in_order=self.broker is None)
 
     def _await_store(self, store: Path, newest: dict[str, int]) -> None:
@@ -139,8 +147,10 @@ def report(chaos: Chaos, verdict: Verdict, wall_s: float) -> dict[str, object]:
         "kills": {p.name: p.kills for p in chaos.processes},
         "messages": sum(chaos.gateways.latest["newest"].values()),
         **{name: chaos.gateways.totals[name] for name in ("sent", "resent", "reconnects", "refused")},
+        "duplicates_refused": chaos.server.duplicates,
         "dropped": chaos.gateways.latest["dropped"],
         **asdict(verdict),
+        "recovery_s": round(statistics.median(chaos.recoveries_s or [0.0]), 2),
         "wall_s": round(wall_s, 1),
     }
 

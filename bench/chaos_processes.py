@@ -6,12 +6,14 @@ import importlib
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +21,9 @@ from typing import Any, Protocol
 STOP_S = 20.0  # for an orderly end; longer means that something hangs
 _ROOT = Path(__file__).resolve().parent.parent
 _FORKSERVER = multiprocessing.get_context("forkserver")
-_FORKSERVER.set_forkserver_preload(["wardlight.main"])
+_FORKSERVER.set_forkserver_preload(  # what `wardlight serve` and the gateways import, at once or when they need it
+    ["wardlight.main", "wardlight.server", "alerts.notify.channels", "scipy.signal", "uvicorn.protocols.http.h11_impl"]
+)
 
 
 class Handle(Protocol):
@@ -127,6 +131,33 @@ class Victim:
 
 
 @dataclass
+class Server(Victim):
+    """`wardlight serve`. `duplicates`: messages it had already and refused, as far as its metrics could be asked."""
+
+    station_port: int = 0
+    duplicates: int = 0
+
+    def kill(self) -> None:
+        self.duplicates += self._refused_now()
+        super().kill()
+
+    def stop(self, timeout_s: float = STOP_S) -> int:
+        self.duplicates += self._refused_now() if self.alive else 0
+        return super().stop(timeout_s)
+
+    def _refused_now(self) -> int:
+        """What this life of the server says; 0 when it is too young to answer."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.station_port}/metrics", timeout=2) as answer:
+                found = re.search(
+                    rb'^wardlight_ingest_counts_total\{what="duplicates"\} (\S+)$', answer.read(), re.MULTILINE
+                )
+        except OSError:
+            return 0
+        return int(float(found[1])) if found else 0
+
+
+@dataclass
 class Gateways(Victim):
     """`chaos_gateway.py`; `totals` are the counts over all its lives that have ended."""
 
@@ -169,13 +200,13 @@ class Gateways(Victim):
         return int(self.latest.get("receipted", 0))
 
 
-def server(data: Path, ward: Path, port: int, broker_url: str | None, *, forked: bool) -> Victim:
+def server(data: Path, ward: Path, port: int, broker_url: str | None, *, forked: bool) -> Server:
     """The whole service in one process."""
-    arguments = ["serve", "--data", str(data), "--ward", str(ward), "--port", str(port)]
-    arguments += ["--station-port", str(free_port())] + (["--broker", broker_url] if broker_url else [])
-    return Victim(
-        "server", [sys.executable, "-m", "wardlight"], "wardlight.main", arguments, data.parent, forked=forked
-    )
+    station_port = free_port()
+    arguments = ["serve", "--data", str(data), "--ward", str(ward), "--station-port", str(station_port)]
+    arguments += ["--broker", broker_url] if broker_url else ["--insecure-loopback", "--port", str(port)]
+    program = [sys.executable, "-m", "wardlight"]
+    return Server("server", program, "wardlight.main", arguments, data.parent, forked=forked, station_port=station_port)
 
 
 def mosquitto(folder: Path, port: int) -> Victim:
