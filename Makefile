@@ -3,6 +3,8 @@
 READY := .venv/.wardlight-ready
 BIN := .venv/bin
 
+RUNS ?= 1
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-report test check bench clean
 
@@ -31,8 +33,8 @@ check: setup  ## lint, format, types, lock file
 	@$(BIN)/mypy
 	@UV_SYSTEM_CERTS=true $(BIN)/uv lock --quiet --check
 
-bench: setup  ## every benchmark in its short form, with machine, date and spread
-	@.ci/bench
+bench: setup  ## every benchmark in its short form, with machine and date; RUNS=3 shows the spread
+	@RUNS=$(RUNS) .ci/bench
 
 clean:  ## remove what the targets made: .venv, caches, demo data
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

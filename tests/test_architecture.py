@@ -48,7 +48,10 @@ PURE: Final = (
     *("vitals." + name for name in ("clock", "columns", "control", "errors", "model", "retention", "topics", "ward")),
     *("vitals.wire", "vitals.wire_json"),
     *("gateway.config", "gateway.uplink_state"),
-    *("ingest." + name for name in ("commit", "mqtt*", "pipeline", "receipts", "source", "streams", "validate")),
+    *(
+        "ingest." + name
+        for name in ("commit", "budget", "mqtt*", "pipeline", "receipts", "source", "streams", "validate")
+    ),
     "ingest.signals.*",
     *("ingest.store." + name for name in ("answers", "blobs", "retention", "rollup", "rows", "waveform_blobs")),
     *("alerts." + name for name in ("alarm_signals", "alarms", "conditions", "engine", "events", "limits", "links")),
