@@ -50,6 +50,12 @@ def test_files_that_are_named_exist(page: Path) -> None:
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+def test_every_decision_is_listed() -> None:
+    folder = ROOT / "docs" / "decisions"
+    index = (folder / "README.md").read_text()
+    assert [record.name for record in sorted(folder.glob("0*.md")) if f"({record.name})" not in index] == []
+
+
 def _commands(text: str) -> list[list[str]]:
     """Every call of `wardlight` that stands in a code block or between backticks, as words."""
     joined = text.replace("\\\n", " ")

@@ -28,6 +28,7 @@ _PORTS: Final = (("gateways", 8883), ("station page", 8080))
 def doctor_command(
     data: Annotated[Path, typer.Option(help="The data folder of the service.")] = DEFAULT_DATA,
     ward: Annotated[Path | None, typer.Option(help="A ward file to check.")] = None,
+    alerts: Annotated[Path | None, typer.Option(help="An alerts.toml to check; nothing is sent.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array instead of a table.")] = False,
 ) -> None:
     """Check this installation and say what to do about each finding.
@@ -43,7 +44,7 @@ def doctor_command(
     """
     from wardlight.probes import examine
 
-    found = examine(data, ward, _PORTS)
+    found = examine(data, ward, alerts, _PORTS)
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode([asdict(finding) for finding in found])).decode())
     else:

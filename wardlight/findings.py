@@ -175,6 +175,27 @@ def journal(name: str, state: JournalState | None, error: str = "") -> Finding:
     return Finding(check, Severity.OK, shown)
 
 
+def store(error: str, *, exists: bool = True, patients: int = 0) -> Finding:
+    """The embedded store: whether it can be read, and how many patients it knows."""
+    if error:
+        return Finding("Store", Severity.FAILURE, error, "the message says what to do; keep the file for the analysis")
+    if not exists:
+        return Finding("Store", Severity.NOTE, "not there yet")
+    return Finding("Store", Severity.OK, f"readable, {patients:,} patients")
+
+
+def channels(path: str, error: str = "", names: Sequence[str] = ()) -> Finding:
+    """Who is told of alarms; an empty `path` means that no alerts.toml was named."""
+    if error:
+        return Finding("Notifications", Severity.FAILURE, error, "mend the file; docs/operator.md shows one")
+    if not path:
+        return Finding("Notifications", Severity.NOTE, "no alerts file named", "check yours with --alerts FILE")
+    if not names:
+        remedy = "add [[channels]]: nobody hears of an alarm but who looks at the station page"
+        return Finding("Notifications", Severity.WARNING, "no channel is configured", remedy)
+    return Finding("Notifications", Severity.OK, f"to {', '.join(names)}")
+
+
 def clock(synchronised: bool | None, uncertainty_ms: float) -> Finding:
     """The system clock, as the kernel sees it; `None` where it cannot be asked."""
     if synchronised is None:

@@ -51,8 +51,8 @@ _FSYNCS: Final = 5
 _STA_UNSYNC: Final = 0x40  # status bit of adjtimex(2)
 
 
-def examine(data: Path, ward: Path | None, ports: Sequence[tuple[str, int]]) -> list[Finding]:
-    """Every finding about this machine, the data folder and, if named, the ward file."""
+def examine(data: Path, ward: Path | None, alerts: Path | None, ports: Sequence[tuple[str, int]]) -> list[Finding]:
+    """Every finding about this machine, the data folder and the configuration files that are named."""
     folder = DataFolder(data)
     serving = is_owned(folder.journal)
     return [
@@ -61,11 +61,13 @@ def examine(data: Path, ward: Path | None, ports: Sequence[tuple[str, int]]) -> 
         *(findings.part(name, broken(modules)) for name, modules in LIBRARIES.items()),
         *findings.data_folder(look_at_folder(data)),
         *(look_at_journal(path) for path in (folder.journal, folder.poison, folder.alarms)),
+        look_at_store(folder.store),
         findings.clock(*kernel_clock()),
         *(findings.port(name, number, free=is_free(number), serving=serving) for name, number in ports),
         findings.open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
         findings.mosquitto(mosquitto_version()),
         look_at_ward(ward),
+        look_at_alerts(alerts),
     ]
 
 
@@ -158,6 +160,19 @@ def look_at_journal(path: Path) -> Finding:
     return findings.journal(path.stem, state)
 
 
+def look_at_store(path: Path) -> Finding:
+    """The finding about the embedded store, read beside the service."""
+    if not path.exists():
+        return findings.store("", exists=False)
+    from ingest.store.reader import StoreReader  # a gateway has no store, and not all of its libraries
+
+    try:
+        with StoreReader(path) as reader:
+            return findings.store("", patients=sum(map(bool, reader.patients())))
+    except (WardlightError, apsw.Error) as error:
+        return findings.store(str(error))
+
+
 class _Timex(ctypes.Structure):
     """The beginning of `struct timex` of adjtimex(2); the rest is room."""
 
@@ -217,3 +232,20 @@ def look_at_ward(path: Path | None) -> Finding:
         return findings.ward(str(path), str(error))
     devices = sum(len(patient.devices) for patient in ward.patients)
     return findings.ward(str(path), "", patients=len(ward.patients), devices=devices, time_zone=ward.time_zone)
+
+
+def look_at_alerts(path: Path | None) -> Finding:
+    """The finding about alerts.toml: preset, channels and their secrets can be read. Sends nothing."""
+    if path is None:
+        return findings.channels("")
+    from alerts.config import decode_config, open_channels, read_preset  # nor has it alerts
+
+    try:
+        config = decode_config(path.read_bytes())
+        read_preset(config, path.parent)
+        opened = open_channels(config, path.parent, os.environ)
+    except ConfigurationError as error:
+        return findings.channels(str(path), str(error))
+    except OSError as error:
+        return findings.channels(str(path), f"{path} cannot be read ({error.strerror})")
+    return findings.channels(str(path), names=[channel.subscription.name for channel in opened])

@@ -14,6 +14,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from ingest.store.writer import StoreWriter
 from vitals.journal import Bounds, Journal, WhenFull
 from wardlight import findings, probes
 from wardlight.doctor import doctor_command
@@ -56,6 +57,13 @@ app.command()(doctor_command)
         (findings.ward("w.toml", "", patients=0), Severity.WARNING),
         (findings.ward("w.toml", "", patients=2, devices=3, time_zone="UTC"), Severity.WARNING),
         (findings.ward("w.toml", "", patients=2, devices=3, time_zone="Europe/Berlin"), Severity.OK),
+        (findings.store("", exists=False), Severity.NOTE),
+        (findings.store("", patients=3), Severity.OK),
+        (findings.store("not a readable store"), Severity.FAILURE),
+        (findings.channels(""), Severity.NOTE),
+        (findings.channels("alerts.toml"), Severity.WARNING),
+        (findings.channels("alerts.toml", names=["ward-phone"]), Severity.OK),
+        (findings.channels("alerts.toml", "alerts: channel 'x' stands twice"), Severity.FAILURE),
         (findings.open_files(1024), Severity.WARNING),
         (findings.open_files(65_536), Severity.OK),
     ],
@@ -187,6 +195,26 @@ def test_a_ward_file_is_checked(tmp_path: Path) -> None:
     assert probes.look_at_ward(path).severity is Severity.OK
     path.write_text('site = "north"\ntime_zone = "Mars/Crater"\n')
     assert "Mars/Crater" in probes.look_at_ward(path).detail
+
+
+def test_a_store_is_read_beside_its_writer(tmp_path: Path) -> None:
+    path = tmp_path / "vitals.db"
+    assert probes.look_at_store(path).severity is Severity.NOTE
+    with StoreWriter(path):
+        assert probes.look_at_store(path).severity is Severity.OK
+    path.write_bytes(b"rubbish" * 1000)
+    assert probes.look_at_store(path).severity is Severity.FAILURE
+
+
+def test_an_alerts_file_is_checked_with_its_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "alerts.toml"
+    assert probes.look_at_alerts(path).severity is Severity.FAILURE
+    path.write_text('[[channels]]\nname = "phone"\nurl_env = "TEST_PHONE"\n')
+    assert "TEST_PHONE" in probes.look_at_alerts(path).detail
+    monkeypatch.setenv("TEST_PHONE", "json://127.0.0.1:1/very-secret")
+    finding = probes.look_at_alerts(path)
+    assert finding.severity is Severity.OK
+    assert "very-secret" not in str(finding)
 
 
 def test_the_command_prints_a_table_and_fails_on_a_failure(tmp_path: Path) -> None:
