@@ -28,7 +28,7 @@ from ingest.streams import Runs
 from vitals.model import Vital
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ingest.streams import Indices, Times
 
@@ -141,80 +141,84 @@ class BandPassState:
         """Forget these streams."""
         self.rate_hz[streams] = 0.0
 
+    def of(self, streams: Indices) -> BandPassState:
+        """A copy of these streams, numbered from 0."""
+        copy = BandPassState(0)
+        copy.sections, copy.rate_hz, copy.due_ns = self.sections[streams], self.rate_hz[streams], self.due_ns[streams]
+        return copy
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One block of PPG counts, (m,) with m ≥ 1, of stream number `stream`."""
+    """One block of PPG of stream number `stream`: at least one little-endian integer of `width_bytes`."""
 
     stream: int
     started_at_ns: int
     rate_hz: float
-    counts: Floats
+    samples: bytes
+    width_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """Filtered blocks as float32, in the order given, and what is to be remembered of their streams."""
+    """Filtered blocks as little-endian float32, in the order given, and what is to be remembered of their streams."""
 
-    blocks: list[npt.NDArray[np.float32]]
-    _after: dict[int, tuple[Floats, float, int]]
+    blocks: list[bytes]
+    _streams: Indices
+    _after: BandPassState
 
     def keep(self, state: BandPassState) -> None:
         """Remember where these blocks left their filters."""
-        for stream, (sections, rate_hz, due_ns) in self._after.items():
-            state.sections[stream] = sections
-            state.rate_hz[stream] = rate_hz
-            state.due_ns[stream] = due_ns
+        state.sections[self._streams] = self._after.sections
+        state.rate_hz[self._streams] = self._after.rate_hz
+        state.due_ns[self._streams] = self._after.due_ns
 
 
-def band_pass(state: BandPassState, blocks: list[Block]) -> Passed:
+def band_pass(state: BandPassState, blocks: Sequence[Block]) -> Passed:
     """Filter blocks in arrival order; those of equal rate and length, one of each stream, go through together.
 
     A block that does not follow its stream's last one (a gap, another rate, a late block) starts as if its first
     sample had lasted for ever, so that the constant part causes no transient. A late block leaves no state.
     """
-    filtered: list[npt.NDArray[np.float32]] = [np.empty(0, np.float32)] * len(blocks)
-    after: dict[int, tuple[Floats, float, int]] = {}
+    streams, local = np.unique(np.array([block.stream for block in blocks], np.intp), return_inverse=True)
+    after = state.of(streams)
+    filtered = [b""] * len(blocks)
     for group in _rounds(blocks):
-        chosen = [blocks[i] for i in group]
-        sos, rest = _design(_on_grid(chosen[0].rate_hz))
-        counts = np.stack([block.counts for block in chosen])
-        begin = np.stack([_begin(state, after, block, rest) for block in chosen], axis=1)
-        passed, end = _scipy_signal().sosfilt(sos, counts, axis=-1, zi=begin)
-        for row, (index, block) in enumerate(zip(group, chosen, strict=True)):
-            filtered[index] = passed[row].astype(np.float32)
-            _, _, due_ns = _before(state, after, block.stream)
-            ends_ns = block.started_at_ns + round(len(block.counts) / block.rate_hz * 1e9)
-            if ends_ns > due_ns:
-                after[block.stream] = (end[:, row], block.rate_hz, ends_ns)
-    return Passed(filtered, after)
+        passed = _band_pass_round(after, local[group], [blocks[i] for i in group])
+        for index, row in zip(group, passed, strict=True):
+            filtered[index] = row.tobytes()
+    return Passed(filtered, streams, after)
 
 
-def _rounds(blocks: list[Block]) -> list[list[int]]:
-    """Indices of `blocks` in groups of equal rate and length: the first of every stream, then the second, …"""
+def _rounds(blocks: Sequence[Block]) -> list[list[int]]:
+    """Indices of `blocks` in groups of equal rate and form: the first of every stream, then the second, …"""
     turn: dict[int, int] = {}
-    groups: dict[tuple[int, float, int], list[int]] = {}
+    groups: dict[tuple[int, float, int, int], list[int]] = {}
     for index, block in enumerate(blocks):
         number = turn[block.stream] = turn.get(block.stream, -1) + 1
-        groups.setdefault((number, block.rate_hz, len(block.counts)), []).append(index)
+        groups.setdefault((number, block.rate_hz, block.width_bytes, len(block.samples)), []).append(index)
     return [groups[key] for key in sorted(groups)]
 
 
-def _before(
-    state: BandPassState, after: dict[int, tuple[Floats, float, int]], stream: int
-) -> tuple[Floats, float, int]:
-    if stream in after:
-        return after[stream]
-    rate_hz = float(state.rate_hz[stream])
-    return state.sections[stream], rate_hz, int(state.due_ns[stream]) if rate_hz else 0
-
-
-def _begin(state: BandPassState, after: dict[int, tuple[Floats, float, int]], block: Block, rest: Floats) -> Floats:
-    sections, rate_hz, due_ns = _before(state, after, block.stream)
-    join_ns = max(_JOIN_NS, int(2e9 / block.rate_hz))
-    if rate_hz == block.rate_hz and abs(block.started_at_ns - due_ns) <= join_ns:
-        return sections
-    return rest * block.counts[0]
+def _band_pass_round(state: BandPassState, streams: Indices, blocks: list[Block]) -> npt.NDArray[np.float32]:
+    """The filtered blocks, (k, m), of k distinct streams; `state` moves on."""
+    rate_hz, width_bytes = blocks[0].rate_hz, blocks[0].width_bytes
+    sos, rest = _design(_on_grid(rate_hz))
+    joined = np.frombuffer(b"".join([block.samples for block in blocks]), f"<i{width_bytes}")
+    counts = joined.reshape(len(blocks), -1).astype(np.float64)
+    started_ns = np.array([block.started_at_ns for block in blocks], np.int64)
+    due_ns = np.where(state.rate_hz[streams] > 0, state.due_ns[streams], 0)
+    join_ns = max(_JOIN_NS, int(2e9 / rate_hz))
+    follows = (state.rate_hz[streams] == rate_hz) & (np.abs(started_ns - due_ns) <= join_ns)
+    begin = np.where(follows[:, None, None], state.sections[streams], rest * counts[:, :1, None])
+    passed, end = _scipy_signal().sosfilt(sos, counts, axis=-1, zi=begin.transpose(1, 0, 2))
+    ends_ns = started_ns + round(counts.shape[1] / rate_hz * 1e9)
+    newer = ends_ns > due_ns
+    moved = streams[newer]
+    state.sections[moved] = end.transpose(1, 0, 2)[newer]
+    state.rate_hz[moved] = rate_hz
+    state.due_ns[moved] = ends_ns[newer]
+    return np.asarray(passed, "<f4")
 
 
 def _on_grid(rate_hz: float) -> float:

@@ -29,7 +29,6 @@ for _number, (_vital, _floor) in enumerate(STEP_FLOOR.items()):
     _FLOOR_OF[_vital] = _floor
 _KIND_OF: Final = {waveform: number for number, waveform in enumerate(Waveform)}
 _PPG: Final = (Waveform.PPG_INFRARED, Waveform.PPG_RED, Waveform.PPG_GREEN)  # the first kinds: they index the filters
-_COUNTS_DTYPE: Final = {2: "<i2", 4: "<i4"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +105,11 @@ class SignalStage:
             block = strips[index].block
             if block.waveform in _PPG and block.samples and band_passed(block.sample_rate_hz):
                 stream = int(slots[strips[index].device]) * len(_PPG) + _KIND_OF[block.waveform]
-                counts = np.frombuffer(block.samples, _COUNTS_DTYPE[block.width_bytes]).astype(np.float64)
-                blocks[index] = Block(stream, int(started_ns[index]), block.sample_rate_hz, counts)
+                start = int(started_ns[index])
+                blocks[index] = Block(stream, start, block.sample_rate_hz, block.samples, block.width_bytes)
         passed = band_pass(self._strips, list(blocks.values()))
         filtered = dict(zip(blocks, passed.blocks, strict=True))
-        rows = [
-            _row(strips[i], int(started_ns[i]), int(received_ns[i]), filtered[i].tobytes() if i in filtered else b"")
-            for i in fresh
-        ]
+        rows = [_row(strips[i], int(started_ns[i]), int(received_ns[i]), filtered.get(i, b"")) for i in fresh]
 
         def keep() -> None:
             passed.keep(self._strips)

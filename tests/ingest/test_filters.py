@@ -145,12 +145,22 @@ def test_a_result_that_is_not_kept_leaves_no_trace() -> None:
 
 
 def wave(seconds: float, rate_hz: float = 100.0, hz: float = 1.2, level: float = 50_000.0) -> np.ndarray:
-    return level + 1_000 * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate_hz)) / rate_hz)
+    return np.round(level + 1_000 * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate_hz)) / rate_hz))
+
+
+def block(counts: np.ndarray, start_ns: int = T0, *, rate_hz: float = 100.0, stream: int = 0, width: int = 4) -> Block:
+    return Block(stream, start_ns, rate_hz, counts.astype(f"<i{width}").tobytes(), width)
+
+
+def filtered_of(state: BandPassState, blocks: list[Block]) -> list[np.ndarray]:
+    return [np.frombuffer(filtered, "<f4") for filtered in band_pass(state, blocks).blocks]
 
 
 def blocks_of(counts: np.ndarray, *, size: int, rate_hz: float = 100.0, stream: int = 0) -> list[Block]:
     starts = range(0, len(counts), size)
-    return [Block(stream, T0 + round(s / rate_hz * SECOND), rate_hz, counts[s : s + size]) for s in starts]
+    return [
+        block(counts[s : s + size], T0 + round(s / rate_hz * SECOND), rate_hz=rate_hz, stream=stream) for s in starts
+    ]
 
 
 def whole(counts: np.ndarray, rate_hz: float = 100.0) -> np.ndarray:
@@ -164,53 +174,59 @@ def test_blocks_are_filtered_as_one_signal_however_they_are_grouped(groups: list
     signals = [wave(sum(groups) * size / 100, hz=1.0 + 0.3 * n) for n in range(3)]
     blocks = [blocks_of(signal, size=size, stream=n) for n, signal in enumerate(signals)]
     state = BandPassState(3)
-    filtered: list[list[np.ndarray]] = [[], [], []]
+    filtered = [b"", b"", b""]
     at = 0
     for count in groups:
-        commit = [block for stream in blocks for block in stream[at : at + count]]
+        commit = [one for stream in blocks for one in stream[at : at + count]]
         passed = band_pass(state, commit)
         passed.keep(state)
-        for block, result in zip(commit, passed.blocks, strict=True):
-            filtered[block.stream].append(result)
+        for one, result in zip(commit, passed.blocks, strict=True):
+            filtered[one.stream] += result
         at += count
-    for signal, parts in zip(signals, filtered, strict=True):
-        np.testing.assert_array_equal(np.concatenate(parts), whole(signal))
+    for signal, result in zip(signals, filtered, strict=True):
+        np.testing.assert_array_equal(np.frombuffer(result, "<f4"), whole(signal))
 
 
 def test_a_constant_level_causes_no_transient() -> None:
-    (filtered,) = band_pass(BandPassState(1), blocks_of(np.full(200, 3_000_000.0), size=200)).blocks
+    (filtered,) = filtered_of(BandPassState(1), blocks_of(np.full(200, 3_000_000.0), size=200))
     assert np.abs(filtered).max() < 0.1
 
 
 @pytest.mark.parametrize(("after_s", "continues"), [(0.0, True), (0.015, True), (-0.015, True), (0.05, False)])
 def test_a_gap_starts_anew_and_jitter_does_not(after_s: float, continues: bool) -> None:
-    first, second = blocks_of(wave(2), size=100)
-    moved = Block(0, second.started_at_ns + round(after_s * SECOND), second.rate_hz, second.counts)
-    _, filtered = band_pass(BandPassState(1), [first, moved]).blocks
-    expected = whole(wave(2))[100:] if continues else whole(second.counts)
-    np.testing.assert_array_equal(filtered, expected)
+    signal = wave(2)
+    blocks = [block(signal[:100]), block(signal[100:], T0 + round((1 + after_s) * SECOND))]
+    _, filtered = filtered_of(BandPassState(1), blocks)
+    np.testing.assert_array_equal(filtered, whole(signal)[100:] if continues else whole(signal[100:]))
 
 
 def test_another_rate_starts_anew() -> None:
     state = BandPassState(1)
-    band_pass(state, blocks_of(wave(1), size=100)).keep(state)
+    band_pass(state, [block(wave(1))]).keep(state)
     counts = wave(1, rate_hz=50.0)
-    changed = Block(0, T0 + SECOND, 50.0, counts)
-    np.testing.assert_array_equal(band_pass(state, [changed]).blocks[0], whole(counts, 50.0))
+    (filtered,) = filtered_of(state, [block(counts, T0 + SECOND, rate_hz=50.0)])
+    np.testing.assert_array_equal(filtered, whole(counts, 50.0))
+
+
+def test_another_width_or_length_goes_on() -> None:
+    signal = wave(3, level=20_000.0)
+    blocks = [block(signal[:50], width=2), block(signal[50:], T0 + SECOND // 2)]
+    np.testing.assert_array_equal(np.concatenate(filtered_of(BandPassState(1), blocks)), whole(signal))
 
 
 def test_a_late_block_is_filtered_and_leaves_no_state() -> None:
-    first, second, third = blocks_of(wave(3), size=100)
-    _, _, filtered = band_pass(BandPassState(1), [second, first, third]).blocks
-    in_order = band_pass(BandPassState(1), [second, third]).blocks[1]
-    np.testing.assert_array_equal(filtered, in_order)
+    signal = wave(3)
+    first, second, third = blocks_of(signal, size=100)
+    _, late, filtered = filtered_of(BandPassState(1), [second, first, third])
+    np.testing.assert_array_equal(late, whole(signal[:100]))
+    np.testing.assert_array_equal(filtered, whole(signal[100:])[100:])
 
 
 @pytest.mark.parametrize("rate_hz", [MIN_RATE_HZ, 25.6, 125.0, MAX_RATE_HZ])
 def test_every_rate_that_is_filtered_has_a_stable_filter_with_the_stated_band(rate_hz: float) -> None:
     assert band_passed(rate_hz)
-    (block,) = band_pass(BandPassState(1), [Block(0, T0, rate_hz, wave(20, rate_hz))]).blocks
-    assert np.isfinite(block).all()
+    (filtered,) = filtered_of(BandPassState(1), [block(wave(20, rate_hz), rate_hz=rate_hz)])
+    assert np.isfinite(filtered).all()
     sos = butter(3, (0.5, 8.0), "bandpass", fs=rate_hz, output="sos")
     _, response = sosfreqz(sos, worN=[0.5, 2.0, 8.0], fs=rate_hz)
     np.testing.assert_allclose(np.abs(response), [np.sqrt(0.5), 1.0, np.sqrt(0.5)], atol=0.01)
