@@ -57,7 +57,7 @@ class GatewayConnection(asyncio.Protocol):
         if isinstance(packet, mqtt5.PubAckPacket):
             now = asyncio.get_running_loop().time()
             self._tally.acknowledged += 1
-            self._tally.refused += packet.reason_code >= 0x80
+            self._tally.refused += int(packet.reason_code) >= 0x80
             self._tally.acknowledge_delays_s.append(now - self._sent_at.pop(packet.packet_id))
         elif isinstance(packet, mqtt5.ConnAckPacket):
             self.connected.set_result(None)

@@ -37,6 +37,7 @@ _MARK_NS: Final = 0x7A11_0000_0000_0000  # times in a template: nine bytes long 
 _MARK_VALUE: Final = 1_000.015625
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
+Times: TypeAlias = npt.NDArray[np.int64]
 Values: TypeAlias = npt.NDArray[np.float64]
 
 
@@ -75,21 +76,27 @@ class Fleet:
         self.gateways = tuple(gateway for part in self._parts for gateway in part.gateways)
         self.topics = tuple(str(Topic(site, gateway, "batch")) for gateway in self.gateways)
 
-    def second(
-        self, *, sampled_at_ns: int, sequence: int, epoch: int = 1, sent_at_ns: int | None = None
-    ) -> list[bytes]:
-        """The next second's messages, sampled at `sampled_at_ns`; one payload per gateway, in order of `topics`."""
+    def make_abnormal(self, wearables: npt.NDArray[np.intp]) -> None:
+        """From the next second on these patients are beyond their limits."""
+        self.abnormal[wearables] = True
+        self._centre[wearables] = _ABNORMAL
+
+    def second(self, *, sampled_at_ns: int | Times, sequence: int, epoch: int = 1) -> list[bytes]:
+        """The next second's messages; one payload per gateway, in order of `topics`.
+
+        `sampled_at_ns`: of all readings and of the sending, or one time per gateway.
+        """
         self._jitter *= _KEEP
         self._jitter += self._noise.standard_normal(self._jitter.shape) * (1 - _KEEP**2) ** 0.5
         values = np.clip(np.rint(self._centre + self._jitter * _JITTER), _LOWEST, _HIGHEST)
         self.values = values
-        header = (epoch, sequence, 1, sampled_at_ns if sent_at_ns is None else sent_at_ns)
+        times = np.broadcast_to(np.asarray(sampled_at_ns, np.int64), len(self.gateways))
         payloads: list[bytes] = []
-        first = 0
+        first = gateway = 0
         for part in self._parts:
-            last = first + len(part.devices)
-            payloads += part.patched(header, sampled_at_ns, values[first:last])
-            first = last
+            last, end = first + len(part.devices), gateway + len(part.gateways)
+            payloads += part.patched((epoch, sequence, 1), times[gateway:end], values[first:last])
+            first, gateway = last, end
         return payloads
 
     def ward(self) -> Ward:
@@ -120,11 +127,13 @@ class _Part:
         places = [template.index(name.encode()) for name in devices[:per_message]]
         self._write(places, _ascii(devices).reshape(count, per_message, -1))
 
-    def patched(self, header: tuple[int, int, int, int], sampled_at_ns: int, values: Values) -> list[bytes]:
-        """The messages of one second. `values`: shape (devices, vitals)."""
+    def patched(self, header: tuple[int, int, int], sampled_at_ns: Times, values: Values) -> list[bytes]:
+        """The messages of one second. `sampled_at_ns`: shape (messages,); `values`: shape (devices, vitals)."""
         count = len(self.gateways)
-        self._write(self._header, np.array(header, ">u8").view(np.uint8).reshape(1, 4, 8))
-        self._write(self._times, np.array([sampled_at_ns], ">u8").view(np.uint8).reshape(1, 1, 8))
+        times = sampled_at_ns.astype(">u8").view(np.uint8).reshape(count, 1, 8)
+        self._write(self._header[:3], np.array(header, ">u8").view(np.uint8).reshape(1, 3, 8))
+        self._write(self._header[3:], times)
+        self._write(self._times, times)
         self._write(self._values, values.astype(">f8").view(np.uint8).reshape(count, -1, 8))
         whole, size = self._messages.tobytes(), self._messages.shape[1]
         return [whole[at : at + size] for at in range(0, len(whole), size)]

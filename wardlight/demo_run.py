@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ingest.broker import BrokerConfig
 from rich.console import Console
 from rich.live import Live
 
@@ -15,6 +14,7 @@ from alerts.config import AlertConfig, read_preset
 from alerts.log import read_events
 from alerts.notify.channels import RecordChannel
 from alerts.notify.outbox import Subscription
+from ingest.broker import BrokerConfig
 from ingest.endpoint import EndpointConfig
 from simulators.scenario import Scenario, demo_ward
 from simulators.timeline import expectations

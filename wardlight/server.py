@@ -15,11 +15,11 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Final
 from zoneinfo import ZoneInfo
 
 import structlog
-from ingest.broker import BrokerConfig, BrokerSource
 from starlette.applications import Starlette
 
 from alerts.app import AlertService
@@ -28,6 +28,7 @@ from alerts.log import AlarmLogReader
 from alerts.notify.outbox import Channel
 from alerts.station.app import create_app, serve_station
 from ingest.app import IngestService
+from ingest.broker import BrokerConfig, BrokerSource
 from ingest.endpoint import Endpoint, EndpointConfig
 from ingest.poison import PoisonStore
 from ingest.store.consumer import StoreConsumer
@@ -125,6 +126,7 @@ async def serving(config: ServerConfig) -> AsyncIterator[Server]:
                 tasks.create_task(alerts.run(), name="alerts"),
             ]
             await sources.open(stack, config, ingest)
+            asyncio.get_running_loop().run_in_executor(None, import_module, "scipy.signal")  # before the first wave
             running.append(tasks.create_task(sources.heed(ingest), name="back-pressure"))
             metrics = Metrics(
                 ingest=ingest,
