@@ -14,7 +14,7 @@ from vitals.columns import RecordKind
 from vitals.control import decode_status, encode_receipt, encode_status
 from vitals.errors import MalformedMessageError
 from vitals.topics import Topic
-from vitals.wire import WireBatch, decode
+from vitals.wire import WireBatch, WireNumber, decode, number_of
 
 MAX_FINDINGS: Final = 64  # findings on readings kept per commit, the rest is only counted: a mad sensor fills no disk
 _TOPICS: Final = 20_000  # parsed once and remembered: two for each of the gateways of one ingest
@@ -70,12 +70,13 @@ class Commit:
             raise MalformedMessageError("topic", "topic", f"{topic.name!r} goes down to gateways, not up")
 
     def _sort_batch(self, message: Incoming, topic: Topic) -> None:
-        decoded = decode(message.payload)
-        batch = decoded.batch
-        _check_gateway(batch.gateway, topic)
-        if batch.epoch and not batch.sequence:
-            raise MalformedMessageError("sequence", "sequence", "messages of an epoch are counted from 1")
-        if not self._receive(batch, topic):
+        try:
+            decoded = decode(message.payload)
+        except MalformedMessageError:
+            if self._receive_unusable(message, topic):
+                raise
+            return
+        if not self._receive(decoded.batch, topic):
             return
         self.accepted.append(Accepted(message, decoded))
         excerpt = message.payload
@@ -84,17 +85,22 @@ class Commit:
             self.keep(message, rejected.reason, rejected.field, rejected.message, excerpt)
             excerpt = b""  # once is enough
 
-    def _receive(self, batch: WireBatch, topic: Topic) -> bool:
+    def _receive(self, number: WireNumber | WireBatch, topic: Topic) -> bool:
         """Tell the ledger; whether the message is new."""
-        new, lost = self.change.receive(batch.gateway, batch.epoch, batch.sequence, batch.oldest)
-        self._sites[batch.gateway] = topic.site
+        if number.gateway != topic.gateway:
+            raise _other_gateway(number.gateway, topic)
+        if number.epoch and not number.sequence:
+            raise MalformedMessageError("sequence", "sequence", "messages of an epoch are counted from 1")
+        new, lost = self.change.receive(number.gateway, number.epoch, number.sequence, number.oldest)
+        self._sites[number.gateway] = topic.site
         self.effects.counts["gaps"] += lost
         self.effects.counts["duplicates"] += not new
         return new
 
     def _sort_status(self, message: Incoming, topic: Topic) -> None:
         status = decode_status(message.payload)
-        _check_gateway(status.gateway, topic)
+        if status.gateway != topic.gateway:
+            raise _other_gateway(status.gateway, topic)
         self._statuses.append((RecordKind.STATUS, encode_status(status)))
         self.effects.counts["statuses"] += 1
 
@@ -107,11 +113,16 @@ class Commit:
         self.effects.counts["messages"] += 1
         self._refuse(message, "internal", "", f"{type(error).__name__}: {error}")
         try:
-            topic, batch = _parse_topic(message.topic), decode(message.payload).batch
-        except Exception:  # noqa: BLE001 - whatever is wrong with it: it names no sequence to receipt
+            topic = _parse_topic(message.topic)
+            if topic.name == "batch":
+                self._receive_unusable(message, topic)
+        except Exception:  # noqa: BLE001 - whatever is wrong with it: it names no message to receipt
             return
-        if topic.name == "batch" and batch.gateway == topic.gateway:
-            self._receive(batch, topic)
+
+    def _receive_unusable(self, message: Incoming, topic: Topic) -> bool:
+        """Tell the ledger of a message that is set aside, if its number can be read; whether it is new."""
+        number = number_of(message.payload)
+        return number is None or self._receive(number, topic)
 
     def findings_kept(self, reason: str, found: int) -> int:
         """Count `found` readings with a finding; how many of them are to be kept, the first ones."""
@@ -140,11 +151,10 @@ class Commit:
         )
 
 
-def _check_gateway(gateway: str, topic: Topic) -> None:
-    if gateway != topic.gateway:
-        raise MalformedMessageError(
-            "topic", "gateway", f"the message says gateway {gateway!r}, its topic {topic.gateway!r}"
-        )
+def _other_gateway(gateway: str, topic: Topic) -> MalformedMessageError:
+    return MalformedMessageError(
+        "topic", "gateway", f"the message says gateway {gateway!r}, its topic {topic.gateway!r}"
+    )
 
 
 def _gateway_of(topic: str) -> str:

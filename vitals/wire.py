@@ -97,6 +97,16 @@ class WireBatch(Struct, array_like=True, frozen=True, gc=False):
     devices: Annotated[list[WireDevice], Meta(max_length=MAX_DEVICES)]
 
 
+class WireNumber(Struct, array_like=True, frozen=True, gc=False):
+    """The first fields of a `WireBatch`."""
+
+    version: int
+    gateway: Name
+    epoch: Count
+    sequence: Count
+    oldest: Count
+
+
 _HEADER_FIELDS: Final = WireBatch.__struct_fields__[:-1]
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(WireBatch)
@@ -197,6 +207,19 @@ def decode(payload: bytes | memoryview) -> Decoded:
     if all(_is_whole(w) for d in batch.devices for w in d.waveforms):
         return Decoded(batch)
     return _salvage(msgspec.msgpack.decode(payload))
+
+
+def number_of(payload: bytes | memoryview) -> WireNumber | None:
+    """Which message this is, also when `decode` refuses it with `type`: unreceipted, it would be sent again for ever.
+
+    `None` when that cannot be told, or when the message is of another version: its gateway had better keep it.
+    """
+    try:
+        message = arrays(payload) if payload[:1] == b"{" else _untyped(msgspec.msgpack.decode, payload)
+        number = msgspec.convert(message, WireNumber)
+    except (MalformedMessageError, msgspec.ValidationError):
+        return None
+    return number if number.version == VERSION else None
 
 
 def _is_whole(block: WireWaveform) -> bool:

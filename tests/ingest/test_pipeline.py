@@ -170,6 +170,21 @@ def test_a_message_that_cannot_be_used_is_kept_with_reason_and_field(
     assert (effects.records, effects.receipts, effects.marks) == ([], [], {})
 
 
+def test_a_message_with_an_unusable_header_is_kept_once_and_receipted_lest_it_blocks_its_gateway() -> None:
+    pipeline = Pipeline({})
+    unusable = msgspec.msgpack.encode([1, "gw-1", 9, 1, 1, "now", 0, 1.0, []])
+    first, again = pipeline.feed([incoming(unusable)]), pipeline.feed([incoming(unusable)])
+    assert [(p.reason, p.field) for p in first.poison] == [("type", "sent_at_ns")]
+    assert [decode_receipt(payload) for _, payload in first.receipts] == [Receipt("gw-1", 9, 1)]
+    assert (again.poison, again.receipts, again.counts["duplicates"]) == ([], first.receipts, 1)
+
+
+def test_a_message_of_a_newer_version_is_kept_but_stays_with_its_gateway_too() -> None:
+    effects = Pipeline({}).feed([incoming(msgspec.msgpack.encode([2, "gw-1", 9, 1, 1, NOW, 0, 1.0, []]))])
+    assert effects.rejected == {"unknown_version": 1}
+    assert effects.receipts == []
+
+
 def test_what_a_source_set_aside_is_kept() -> None:
     rejection = Rejection(incoming(b"xyz", "wardlight/v1/north/gw-9/batch"), "not_authorised", "topic", "not yours")
     (poison,) = Pipeline({}).feed([rejection]).poison

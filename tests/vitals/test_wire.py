@@ -37,6 +37,7 @@ from vitals.wire import (
     decode,
     encode,
     from_wire,
+    number_of,
 )
 from vitals.wire_json import encode_json
 
@@ -225,6 +226,18 @@ def test_json_names_the_field_too() -> None:
     assert refusal(json.dumps(message).encode()) == ("type", "epoch")
 
 
+@ENCODERS
+def test_the_number_of_a_message_can_be_read_when_the_rest_cannot(form: Callable[[GatewayBatch], bytes]) -> None:
+    number = number_of(form(EXAMPLE))
+    assert number is not None
+    assert (number.gateway, number.epoch, number.sequence, number.oldest) == ("gw-1", 7, 42, 40)
+
+
+@pytest.mark.parametrize("message", [b"", b"{", b"\xc1", wire(version=2), wire(epoch=-1), wire()[:4], 7, None])
+def test_a_message_without_a_number_has_none(message: object) -> None:
+    assert number_of(message if isinstance(message, bytes) else msgspec.msgpack.encode(message)) is None
+
+
 # -- one bad part does not cost its neighbours -------------------------------------------------------------------------
 
 GOOD_SAMPLE = [1, NOW, 61.0]
@@ -379,6 +392,7 @@ keyed_values = st.recursive(
 
 def decodes_or_refuses(payload: bytes) -> None:
     """Anything but a batch or the documented error fails the test that calls."""
+    number_of(payload)
     with suppress(MalformedMessageError):
         decoded = decode(payload)
         assert decoded.batch.version == 1
