@@ -40,7 +40,7 @@ class Epoch:
 
     def add(self, first: int, last: int) -> Epoch:
         """With the messages `first` to `last`; unchanged when that would need more than `MAX_RANGES` ranges."""
-        through, ahead = self.through, []
+        through, ahead = self.through, list[tuple[int, int]]()
         for low, high in sorted((*self.ahead, (first, last))):
             if low <= through + 1:
                 through = max(through, high)
