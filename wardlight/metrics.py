@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ingest.broker import BrokerSource
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from alerts.app import AlertService
 from ingest.app import IngestService
+from ingest.broker import BrokerSource
 from ingest.endpoint import Endpoint
 from ingest.store.consumer import StoreConsumer
 from vitals.journal import Journal

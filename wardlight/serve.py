@@ -53,9 +53,8 @@ def serve_command(
 
     wardlight serve --ward ward.toml --insecure-loopback --port 1883
     """
-    from ingest.broker import BrokerConfig
-
     from alerts.config import AlertConfig, decode_config, open_channels, read_preset
+    from ingest.broker import BrokerConfig
     from ingest.endpoint import EndpointConfig
     from wardlight.server import ServerConfig
 
