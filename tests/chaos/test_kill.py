@@ -37,6 +37,7 @@ def chaos(kills: int, *mode: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)  # about 30 s on two idle cores; a loaded machine starts processes more slowly
 @pytest.mark.parametrize(
     "mode",
     [
