@@ -186,7 +186,7 @@ class World(RuleBasedStateMachine):
         self.do(Receipted(EPOCH, max(0, self.through - behind)))
 
     @precondition(lambda self: self.state.phase is Phase.ONLINE)
-    @rule(epoch=st.sampled_from([EPOCH, EPOCH + 1]), through=st.integers(0, 40))
+    @rule(epoch=st.sampled_from([EPOCH, EPOCH + 1]), through=st.integers(0, 8))
     def receive_nonsense(self, epoch: int, through: int) -> None:
         if epoch != EPOCH or through > self.state.reached:
             self.do(Receipted(epoch, through))
