@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from vitals.journal import Journal
 from wardlight.layout import DEFAULT_DATA, DataFolder, read_ward
 
 MARKERS: Final = {Priority.HIGH: "***", Priority.MEDIUM: "**", Priority.LOW: "*"}
+PIPED_WIDTH: Final = 160  # characters, where nobody says how wide the paper is
 _COLOURS: Final = {Priority.HIGH: "bold red", Priority.MEDIUM: "yellow", Priority.LOW: "cyan"}
 
 
@@ -45,7 +47,8 @@ def alarms_command(
             typer.echo(json.dumps(as_record(event)))
         return
     zone = ZoneInfo(read_ward(ward).time_zone if ward else "UTC")
-    Console().print(alarm_table(events, zone))
+    wide = None if sys.stdout.isatty() else PIPED_WIDTH
+    Console(width=wide).print(alarm_table(events, zone))
 
 
 def alarm_table(events: Sequence[AlarmEvent], zone: ZoneInfo) -> Table:

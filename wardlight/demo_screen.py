@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from alerts.events import Priority
-from alerts.view import OpenAlarm, Tile, TileVital
+from alerts.view import STALE_NS, OpenAlarm, Tile, TileVital
 from vitals.model import VITALS, Quality, Reason, Vital
 from wardlight.alarms import MARKERS
 
 _SHOWN = (Vital.HEART_RATE, Vital.PULSE_RATE, Vital.SPO2, Vital.RESP_RATE)
 _STYLES = {Priority.HIGH: "bold white on red", Priority.MEDIUM: "bold yellow", Priority.LOW: "cyan"}
+FRESH_S: Final = 5.0  # older values are shown grey, with their age
 _DOUBTFUL = frozenset({Quality.DOUBTFUL, Quality.UNUSABLE})
 
 
@@ -31,24 +33,25 @@ def screen(tiles: Sequence[Tile], alarms: Sequence[OpenAlarm], now_ns: int, head
         mine = [a for a in alarms if tile.bed == a.bed or tile.bed in a.beds]
         words = " ".join(f"{MARKERS[a.priority]} {a.condition.replace('_', ' ')}" for a in mine)
         values = {v.vital: v for v in tile.vitals}
-        cells = [_cell(values.get(vital), tile.reason) for vital in _SHOWN]
+        cells = [_cell(values.get(vital), tile.reason, now_ns) for vital in _SHOWN]
         table.add_row(Text(tile.bed, style), *cells, _age(tile, now_ns), Text(words, style))
     return Group(table)
 
 
-def _cell(vital: TileVital | None, why: Reason) -> Text:
-    """The value, marked `?` when doubtful; otherwise why there is none."""
+def _cell(vital: TileVital | None, why: Reason, now_ns: int) -> Text:
+    """The value, marked `?` when doubtful and grey when it is not fresh; otherwise why there is none."""
     if vital is None:
         return Text("")
     if vital.value is None:
         reason = vital.reason if vital.reason is not Reason.PRESENT else why
         return Text(reason.name.lower().replace("_", " "), "dim")
     mark = "?" if vital.quality in _DOUBTFUL else ""
-    return Text(f"{vital.value:.{VITALS[vital.vital].decimals}f}{mark}")
+    fresh = (vital.age_s(now_ns) or 0.0) < FRESH_S
+    return Text(f"{vital.value:.{VITALS[vital.vital].decimals}f}{mark}", "" if fresh else "dim")
 
 
 def _age(tile: Tile, now_ns: int) -> Text:
     ages = [age for vital in tile.vitals if (age := vital.age_s(now_ns)) is not None]
     if not ages:
         return Text("never", "dim")
-    return Text(f"{min(ages):.0f} s", "" if min(ages) < 5 else "yellow" if min(ages) < 30 else "red")
+    return Text(f"{min(ages):.0f} s", "" if min(ages) < FRESH_S else "yellow" if min(ages) < STALE_NS / 1e9 else "red")

@@ -46,7 +46,7 @@ async def replay(
             while spool.waiting > AHEAD:
                 await uplink.drained(1.0)
             if progress is not None and bar is not None:
-                progress.update(bar, advance=1)
+                progress.update(bar, completed=(batch.sent_at_ns - plan.start_ns) // 1_000_000_000)
         complete = await uplink.drained(DRAIN_S)
         sending.cancel()
     return complete
@@ -86,7 +86,7 @@ def replay_command(
 
     wardlight replay data/bidmc --print-ward > ward.toml
 
-    wardlight serve --ward ward.toml --data var &   wardlight replay data/bidmc --speed 60
+    wardlight serve --ward ward.toml --insecure-loopback --port 1883 &   wardlight replay data/bidmc --speed 60
     """
     recordings = read_recordings(paths)
     if print_ward:
