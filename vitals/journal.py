@@ -287,7 +287,8 @@ class Journal:
             sequence, end, appended_at_ns = rows[last]
             reason = "age" if oldest_ns is not None and appended_at_ns < oldest_ns else "size"
             first_unread = max(self._read_through() + 1, rows[0][0])
-            gap = Gap(now_ns, first_unread, sequence, end - self._trimmed_bytes, reason)
+            start = max((row[1] for row in rows if row[0] < first_unread), default=self._trimmed_bytes)
+            gap = Gap(now_ns, first_unread, sequence, end - start, reason)
             self._delete_through(sequence, end, gap if first_unread <= sequence else None)
             dropped += max(0, sequence - first_unread + 1)
 

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from ingest.commit import MAX_FINDINGS, Effects
 from ingest.pipeline import MAX_MESSAGES, Pipeline
 from ingest.receipts import ReceiptLedger
+from ingest.signals.stage import SignalStage
 from ingest.source import Incoming, Rejection
-from ingest.validate import MAX_EXCERPT_BYTES
+from ingest.validate import MAX_EXCERPT_BYTES, Accepted, flatten, judge, strip_times
 from vitals.columns import RecordKind, SampleBlock, concatenate, decode_block
 from vitals.control import decode_receipt, decode_status, encode_receipt, encode_status
 from vitals.model import (
@@ -35,7 +36,7 @@ from vitals.model import (
     Waveform,
     WaveformBlock,
 )
-from vitals.wire import MAX_PAYLOAD_BYTES, encode
+from vitals.wire import MAX_PAYLOAD_BYTES, decode, encode
 from vitals.wire_json import encode_json
 
 SECOND = 1_000_000_000
@@ -274,6 +275,46 @@ def test_readings_in_test_mode_are_stored_and_enter_no_filter() -> None:
     after = pipeline.feed([incoming(batch(heart_rate(90.0, 5), sequence=6))])
     assert block_of(test, after).rows["value"].tolist() == [150.0, 90.0]
     assert block_of(test).rows["quality"].tolist() == [Quality.TEST]
+
+
+def test_every_vital_and_every_device_has_a_window_of_its_own() -> None:
+    vitals = {Vital.HEART_RATE: 60.0, Vital.PULSE_RATE: 60.0, Vital.SPO2: 60.0, Vital.RESP_RATE: 20.0}
+    pipeline = Pipeline({})
+    for second in range(6):
+        devices = [
+            DeviceBatch(device, tuple(Sample(v, NOW + second * SECOND, value + more) for v, value in vitals.items()))
+            for device, more in (("a", 0.0), ("b", 30.0), ("c", 0.0))
+        ]
+        rows = block_of(pipeline.feed([incoming(batch(*devices, sequence=second + 1))])).rows
+        assert rows["value"].tolist() == rows["raw"].tolist()
+
+
+def test_every_waveform_has_a_filter_of_its_own() -> None:
+    together, infrared, red = Pipeline({}), Pipeline({}), Pipeline({})
+    for second in range(3):
+        first = ppg(second, [70_000 + n % 7 for n in range(50)])
+        other = ppg(second, [20_000 + n % 5 for n in range(50)], waveform=Waveform.PPG_RED)
+        both, one, two = (
+            block_of(p.feed([incoming(batch(DeviceBatch("a", waveforms=strips), sequence=second + 1))])).waveforms
+            for p, strips in ((together, (first, other)), (infrared, (first,)), (red, (other,)))
+        )
+        assert [w.filtered for w in both] == [w.filtered for w in (*one, *two)]
+
+
+def test_a_device_that_takes_the_place_of_a_forgotten_one_inherits_nothing() -> None:
+    stage = SignalStage(capacity=1)
+    for device in "ab":
+        strip = ppg(0, [70_000 + ord(device)] * 50)
+        flat = flatten(
+            [Accepted(incoming(b""), decode(batch(DeviceBatch(device, heart_rate(60.0).samples, (strip,)))))]
+        )
+        judge(flat)
+        slots = stage.place(flat.devices)
+        rows = stage.smooth(slots, flat.rows)
+        strips = stage.band_pass(slots, flat.strips, *strip_times(flat)[:2])
+        assert (rows.repeated, rows.late, strips.repeated, len(strips.waveforms)) == (0, 0, 0, 1)
+        rows.keep()
+        strips.keep()
 
 
 def test_rr_intervals_and_battery_pass_unfiltered() -> None:

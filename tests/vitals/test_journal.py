@@ -227,6 +227,15 @@ def test_unread_records_beyond_their_age_are_dropped_and_said(open_journal: Call
     assert [(g.first, g.last) for g in journal.gaps()] == [(1, 19)]  # one gap that grew
 
 
+def test_a_gap_names_only_what_was_unread(open_journal: Callable[..., Journal]) -> None:
+    journal = open_journal(Bounds(max_age_s=10, keep_read_s=100, when_full=WhenFull.DROP_OLDEST))
+    fill(journal, 6)
+    journal.move("a", 3)
+    assert journal.trim(now_ns=T0 + 20 * SECOND) == Trimmed(0, 2)
+    assert sequences(journal) == [6]
+    assert journal.gaps() == [Gap(T0 + 20 * SECOND, 4, 5, 200, "age")]
+
+
 def test_bounds_hold_across_a_restart(open_journal: Callable[..., Journal]) -> None:
     bounds = Bounds(max_bytes=1_000, when_full=WhenFull.DROP_OLDEST)
     for _ in range(4):
