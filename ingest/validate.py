@@ -4,7 +4,7 @@ What is wrong with a reading is said, never repaired: a number that no body can 
 instead of a value; a time that cannot be true keeps the reading out of the rows. Both are findings with the path of
 the field, kept as poison (`ingest.poison`).
 
-How the fields of the wire map to a row (project choices after STANDARDS §1.4):
+How the fields of the wire map to a row (project choices):
 
 =========================================  =======  =====================================================
 what came                                  value    reason
