@@ -159,10 +159,19 @@ class Spool:
         """How many messages had to be given up unreceipted since the epoch began."""
         return sum(gap.last - gap.first + 1 for gap in self._journal.gaps())
 
+    def renew_epoch(self) -> None:
+        """Begin a new epoch with what is held. Takes a disk flush: call it from a thread.
+
+        For a spool that went back in time (a restored image, a card that lied about a flush): its sequences are
+        ingest's already, and new readings under them would be refused as duplicates.
+        """
+        self.epoch = self._draw_epoch()
+
     def _begin_epoch(self) -> int:
         known = self._journal.mark(_EPOCH)
-        if known is not None:
-            return int.from_bytes(known, "big")
+        return self._draw_epoch() if known is None else int.from_bytes(known, "big")
+
+    def _draw_epoch(self) -> int:
         epoch = 1 + secrets.randbelow((1 << _EPOCH_BITS) - 1)  # 0 means "no spool" on the wire
         self._journal.move(_CURSOR, 0, marks={_EPOCH: epoch.to_bytes(8, "big")})
         return epoch

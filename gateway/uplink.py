@@ -27,6 +27,7 @@ from gateway.uplink_state import (
     Phase,
     Portion,
     Receipted,
+    Renewed,
     Sent,
     begin,
     next_deadline,
@@ -195,6 +196,9 @@ class Uplink:
         if deadline_s is not None and now_s >= deadline_s:
             self._last_error = f"no receipt for {self._config.receipt_timeout_s:g} s: is ingest running?"
             self._step(Overdue())
+        if self._state.stale:
+            await asyncio.to_thread(self._spool.renew_epoch)
+            self._step(Renewed(self._spool.epoch))
         if now_s >= self._status_at_s:
             self._status_at_s = now_s + self._config.status_every_s
             link.publish("status", self._status(Presence.ONLINE), retain=True)
@@ -234,8 +238,9 @@ class Uplink:
         if self._state.receipts_ahead > before.receipts_ahead:
             self._last_error = (
                 f"ingest holds {receipt.through:,} messages of this spool, which knows {before.reached:,}: "
-                "it is an old copy; move the spool aside, a new one starts a new epoch"
+                "it is an old copy, or its disk loses writes; a new epoch was begun, replace the card"
             )
+            self._wake.set()
         if self._state.receipted > before.receipted:
             self._spool.receipt(self._state.receipted)
             self._progress.set()

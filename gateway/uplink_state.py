@@ -83,7 +83,14 @@ class Overdue:
     """The deadline for a receipt passed."""
 
 
-Event = Dial | Opened | Lost | Sent | Receipted | Overdue
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """The spool began a new epoch: what it holds is to be sent again under that name."""
+
+    epoch: int
+
+
+Event = Dial | Opened | Lost | Sent | Receipted | Overdue | Renewed
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +112,7 @@ class State:
     resent: int = 0
     foreign_receipts: int = 0  # of another epoch: an older spool's, usually retained by the server
     receipts_ahead: int = 0  # of messages that never existed
+    stale: bool = False  # ingest knows later messages of this epoch: nothing may be sent before `Renewed`
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +144,7 @@ def wants(state: State, *, newest: int, limits: Limits) -> Portion | None:
     """What may be sent now, the spool's newest message being `newest`; `None` when nothing."""
     messages = state.window - len(state.in_flight)
     size = limits.window_bytes - sum(size for _, size in state.in_flight)
-    if state.phase is not Phase.ONLINE or state.sent >= newest or messages <= 0 or size <= 0:
+    if state.phase is not Phase.ONLINE or state.stale or state.sent >= newest or messages <= 0 or size <= 0:
         return None
     return Portion(state.sent, messages, size)
 
@@ -195,8 +203,8 @@ def _sent(state: State, event: Sent, now_s: float, _: Limits) -> State:
 def _receipted(state: State, event: Receipted, now_s: float, limits: Limits) -> State:
     if event.epoch != state.epoch:
         return replace(state, foreign_receipts=state.foreign_receipts + 1)
-    if event.through > state.reached:
-        return replace(state, receipts_ahead=state.receipts_ahead + 1)
+    if event.through > state.reached:  # this spool went back in time: a restored image, or a disk that lied
+        return replace(state, receipts_ahead=state.receipts_ahead + 1, stale=True)
     if event.through <= state.receipted:
         return state
     return replace(
@@ -216,6 +224,10 @@ def _overdue(state: State, _: Overdue, now_s: float, limits: Limits) -> State:
     return replace(state, sent=state.receipted, in_flight=(), window=1, progress_at_s=now_s)
 
 
+def _renewed(state: State, event: Renewed, now_s: float, _: Limits) -> State:
+    return replace(state, epoch=event.epoch, stale=False, sent=state.receipted, in_flight=(), progress_at_s=now_s)
+
+
 _TRANSITIONS: Final[Mapping[tuple[Phase, type[Event]], Callable[[State, Any, float, Limits], State]]] = (
     MappingProxyType(
         {
@@ -226,6 +238,7 @@ _TRANSITIONS: Final[Mapping[tuple[Phase, type[Event]], Callable[[State, Any, flo
             (Phase.ONLINE, Sent): _sent,
             (Phase.ONLINE, Receipted): _receipted,
             (Phase.ONLINE, Overdue): _overdue,
+            (Phase.ONLINE, Renewed): _renewed,
             (Phase.ONLINE, Lost): _lost,
         }
     )

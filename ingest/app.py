@@ -23,8 +23,10 @@ from ingest.pipeline import Pipeline
 from ingest.poison import PoisonStore
 from ingest.receipts import MARK_PREFIX, ReceiptLedger
 from vitals.columns import RecordKind, SampleBlock, decode_block
+from vitals.control import encode_receipt
 from vitals.errors import JournalFullError
 from vitals.journal import Journal
+from vitals.topics import Topic
 
 FIRST_RETRY_S: Final = 0.1
 MAX_RETRY_S: Final = 5.0  # a full disk is looked at again this often
@@ -70,13 +72,22 @@ class IngestService:
         self._now_ns = now_ns
         self._publish_receipt = publish_receipt
         self._trimmed_at_ns = now_ns()
-        self._pipeline = Pipeline(patient_of, ReceiptLedger(journal.marks(MARK_PREFIX)))
+        self._ledger = ReceiptLedger(journal.marks(MARK_PREFIX))
+        self._pipeline = Pipeline(patient_of, self._ledger)
         for block in _last_blocks(journal):
             self._pipeline.warm_up(block)
 
     def offer(self, message: Message) -> None:
         """Take a message, at once and always."""
         self.intake.offer(message)
+
+    def announce(self, site: str) -> None:
+        """Publish what every gateway of `site` was receipted before this start.
+
+        A gateway hears at once where it stands; one whose spool went back in time learns it before it sends.
+        """
+        for receipt in self._ledger.receipts():
+            self._publish_receipt(str(Topic(site, receipt.gateway, "receipt")), encode_receipt(receipt))
 
     async def run(self) -> None:
         """Commit what is offered, until cancelled; a commit that is cut short leaves its messages unacknowledged.

@@ -125,6 +125,11 @@ class ReceiptLedger:
         """What is known of one gateway, the last used epoch last."""
         return self._epochs.get(gateway, ())
 
+    def receipts(self) -> list[Receipt]:
+        """What holds now, for the last used epoch of every gateway."""
+        last = ((gateway, epochs[-1]) for gateway, epochs in self._epochs.items() if epochs)
+        return [Receipt(gateway, epoch.epoch, epoch.through) for gateway, epoch in last]
+
     def _forget(self) -> None:
         while len(self._epochs) > MAX_GATEWAYS:
             del self._epochs[next(iter(self._epochs))]

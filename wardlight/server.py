@@ -126,6 +126,7 @@ async def serving(config: ServerConfig) -> AsyncIterator[Server]:
                 tasks.create_task(alerts.run(), name="alerts"),
             ]
             await sources.open(stack, config, ingest)
+            ingest.announce(config.ward.site)
             asyncio.get_running_loop().run_in_executor(None, import_module, "scipy.signal")  # before the first wave
             running.append(tasks.create_task(sources.heed(ingest), name="back-pressure"))
             metrics = Metrics(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import shutil
 import ssl
 import subprocess
 import time
@@ -48,6 +49,7 @@ async def ingest(folder: Path, *, port: int = 0, tls: ssl.SSLContext | None = No
             tls=tls,
         )
         async with endpoint:
+            service.announce(SITE)
             work = asyncio.create_task(service.run())
             yield endpoint
             work.cancel()
@@ -99,6 +101,27 @@ async def test_a_server_that_restarts_again_and_again(tmp_path: Path, spool: Spo
         async with ingest(tmp_path, port=port):
             assert await uplink.drained(PATIENCE_S)
     assert journalled(tmp_path) == list(range(FIRST_S, FIRST_S + 200))
+
+
+async def test_a_restored_copy_of_a_spool_loses_no_reading(tmp_path: Path) -> None:
+    file, copy = tmp_path / "spool" / "gw-1.db", tmp_path / "copy"
+    file.parent.mkdir()
+    with Spool(file, GATEWAY) as spool:
+        append(spool, range(FIRST_S, FIRST_S + 3))
+    shutil.copytree(file.parent, copy)
+    with Spool(file, GATEWAY) as spool:
+        append(spool, range(FIRST_S + 3, FIRST_S + 50))
+        async with ingest(tmp_path) as endpoint, running(spool, f"mqtt://127.0.0.1:{endpoint.port}") as uplink:
+            assert await uplink.drained(PATIENCE_S)
+    shutil.rmtree(file.parent)
+    shutil.copytree(copy, file.parent)
+    with Spool(file, GATEWAY) as spool:
+        append(spool, range(FIRST_S + 100, FIRST_S + 110))
+        async with ingest(tmp_path) as endpoint, running(spool, f"mqtt://127.0.0.1:{endpoint.port}") as uplink:
+            assert await uplink.drained(PATIENCE_S)
+            assert "an old copy" in uplink.stats.last_error
+    expected = set(range(FIRST_S, FIRST_S + 50)) | set(range(FIRST_S + 100, FIRST_S + 110))
+    assert set(journalled(tmp_path)) == expected, "what came twice is one reading in the store, by its key"
 
 
 @pytest.fixture(scope="module")

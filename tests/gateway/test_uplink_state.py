@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from gateway.uplink_state import (
     STABLE_S,
     Dial,
+    Event,
     Limits,
     Lost,
     Opened,
@@ -19,6 +20,7 @@ from gateway.uplink_state import (
     Phase,
     Portion,
     Receipted,
+    Renewed,
     Sent,
     State,
     begin,
@@ -71,7 +73,16 @@ def test_foreign_and_impossible_receipts_are_counted_and_free_nothing() -> None:
     state = send(online(), 1, 2)
     foreign, ahead = receipt(state, 2, epoch=EPOCH + 1), receipt(state, 3)
     assert foreign == replace(state, foreign_receipts=1)
-    assert ahead == replace(state, receipts_ahead=1)
+    assert ahead == replace(state, receipts_ahead=1, stale=True)
+
+
+def test_a_spool_that_went_back_in_time_sends_nothing_before_it_has_a_new_epoch() -> None:
+    stale = receipt(send(online(), 1, 2), 900)
+    assert wants(stale, newest=3, limits=LIMITS) is None
+    renewed = step(stale, Renewed(EPOCH + 1), now_s=1.0, limits=LIMITS)
+    assert wants(renewed, newest=3, limits=LIMITS) == Portion(0, 4, 1_000)
+    assert receipt(renewed, 2, epoch=EPOCH).receipted == 0, "the old epoch's receipts free nothing any more"
+    assert receipt(send(renewed, 1, 2), 2, epoch=EPOCH + 1).receipted == 2
 
 
 def test_a_receipt_for_what_an_earlier_process_sent_is_believed() -> None:
@@ -119,8 +130,8 @@ def test_the_delay_doubles_with_jitter_up_to_a_bound_and_starts_over_after_a_goo
     assert step(state, Lost(0.0), now_s=1.0, limits=LIMITS).retry_at_s == 1.25
 
 
-@pytest.mark.parametrize("event", [Opened(), Lost(0.0), Sent(()), Receipted(EPOCH, 0), Overdue()])
-def test_an_event_out_of_place_raises(event: Opened | Lost | Sent | Receipted | Overdue) -> None:
+@pytest.mark.parametrize("event", [Opened(), Lost(0.0), Sent(()), Receipted(EPOCH, 0), Overdue(), Renewed(EPOCH + 1)])
+def test_an_event_out_of_place_raises(event: Event) -> None:
     state = begin(EPOCH, receipted=0, newest=0, limits=LIMITS)
     with pytest.raises(ValueError, match="while DISCONNECTED"):
         step(state, event, now_s=0.0, limits=LIMITS)
@@ -140,10 +151,11 @@ class World(RuleBasedStateMachine):
         self.now_s = 0.0
         self.newest = 0
         self.saved = 0  # the cursor on disk, behind the state's receipts by any amount
-        self.ingested: set[int] = set()
+        self.epoch = EPOCH
+        self.ingested: set[int] = set()  # of this epoch, or below what it began with
         self.state = begin(EPOCH, receipted=0, newest=0, limits=LIMITS)
 
-    def do(self, event: Dial | Opened | Lost | Sent | Receipted | Overdue) -> None:
+    def do(self, event: Event) -> None:
         self.state = step(self.state, event, now_s=self.now_s, limits=LIMITS)
 
     @property
@@ -183,13 +195,20 @@ class World(RuleBasedStateMachine):
     @precondition(lambda self: self.state.phase is Phase.ONLINE)
     @rule(behind=st.integers(0, 5))
     def receive(self, behind: int) -> None:
-        self.do(Receipted(EPOCH, max(0, self.through - behind)))
+        self.do(Receipted(self.epoch, max(0, self.through - behind)))
 
     @precondition(lambda self: self.state.phase is Phase.ONLINE)
-    @rule(epoch=st.sampled_from([EPOCH, EPOCH + 1]), through=st.integers(0, 8))
-    def receive_nonsense(self, epoch: int, through: int) -> None:
-        if epoch != EPOCH or through > self.state.reached:
-            self.do(Receipted(epoch, through))
+    @rule(foreign=st.booleans(), through=st.integers(0, 8))
+    def receive_nonsense(self, foreign: bool, through: int) -> None:
+        if foreign or through > self.state.reached:
+            self.do(Receipted(self.epoch - foreign, through))
+
+    @precondition(lambda self: self.state.phase is Phase.ONLINE and self.state.stale)
+    @rule()
+    def renew(self) -> None:
+        self.epoch += 1
+        self.ingested = set(range(1, self.state.receipted + 1))  # `oldest` tells ingest not to wait for these
+        self.do(Renewed(self.epoch))
 
     @rule(seconds=st.floats(0, 30))
     def wait(self, seconds: float) -> None:
@@ -203,7 +222,7 @@ class World(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
-        self.state = begin(EPOCH, receipted=self.saved, newest=self.newest, limits=LIMITS)
+        self.state = begin(self.epoch, receipted=self.saved, newest=self.newest, limits=LIMITS)
 
     @invariant()
     def nothing_is_freed_before_ingest_has_it(self) -> None:
@@ -221,8 +240,10 @@ class World(RuleBasedStateMachine):
         for _ in range(4 * self.newest + 20):
             if self.state.phase is Phase.DISCONNECTED:
                 self.connect(accepted=True, jitter=0.5)
+            if self.state.stale:
+                self.renew()
             self.pump(dropped=set())
-            self.do(Receipted(EPOCH, self.through))
+            self.do(Receipted(self.epoch, self.through))
             if self.state.receipted == self.newest:
                 return
             due_s = next_deadline(self.state, limits=LIMITS)
