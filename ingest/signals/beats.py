@@ -1,7 +1,8 @@
 """Beats in a photoplethysmogram, across devices: when each pulse came, how high it rose, and from where.
 
-`find` looks at windows. `advance` does so once per second over a kept window and gives every beat exactly once, after at
-most `LATENCY_S`; it is for signals with little motion (a finger probe, a wearer at rest), as `quality.assess` tells.
+`find` looks at windows. `advance` does so once per second over a kept window, and gives every beat exactly once, after
+at most `LATENCY_S` and that second. Both are for signals with little motion (a finger probe, a wearer at rest), as
+`quality.assess` tells.
 
 **Detector**: two event-related moving averages (Elgendi et al. 2013, PLoS ONE 8(10):e76585): the squared positive part
 of the band-passed wave, averaged over a systolic peak's width, against the same averaged over a beat's. The band-pass
@@ -89,7 +90,7 @@ def _measured(wave: Floats, gone: Mask, peaks: Indices, rate_hz: float) -> Beats
     feet = places_of_max(-flat, earliest, peaks + 1)
     slope = np.diff(flat, append=flat[-1:])
     steepest = places_of_max(slope, feet, np.maximum(peaks, feet + 1))
-    missing = np.cumsum(gone, axis=1).ravel()
+    missing = np.cumsum(gone, axis=1, dtype=np.intp).ravel()
     margin = round(_SMOOTH_S * rate_hz)
     before = np.maximum(feet - margin, row * length)
     after = np.minimum(peaks + margin, (row + 1) * length - 1)
@@ -195,7 +196,7 @@ def _appended(kept: Floats, row: Indices, place: Indices, counts: Indices, value
 
 
 def _interquartile_rate(intervals_s: Floats) -> tuple[Floats, Indices]:
-    """60 over the mean of the middle half of each row's intervals, (rows, k), NaN where none; and how many there are."""
+    """60 over the mean of the middle half of each row's intervals, (rows, k), NaN where none; and their number."""
     ordered = np.sort(intervals_s, axis=1)  # NaN sorts last
     count = np.count_nonzero(~np.isnan(ordered), axis=1)
     share = np.arange(ordered.shape[1] + 1) / np.maximum(count, 1)[:, None]

@@ -6,7 +6,7 @@ Nothing here delays: what a sample becomes depends as much on what follows as on
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ingest.streams import Indices
 
 Floats: TypeAlias = npt.NDArray[np.float64]
+Codes: TypeAlias = npt.NDArray[np.uint8]  # of an `IntEnum` in `vitals.model`
 
 
 def moving_average(window: Floats, width: float) -> Floats:
