@@ -36,6 +36,7 @@ OFFSET: Final = 0.02  # Elgendi's β
 REFRACTORY_S: Final = 0.27  # the shortest interval, 220 /min; Elgendi's 0.3 s would cut off children
 _SMOOTH_S: Final = 0.06  # twice, with a null at 17 Hz
 _BASE_S: Final = 1.0  # twice, so that waves slower than about 0.4 Hz go
+_PARTS: Final = 4
 _RISE_S: Final = 0.5  # a foot lies at most this long before its peak
 
 
@@ -59,26 +60,44 @@ class Beats:
         return Beats(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
-def find(window: Floats, rate_hz: float) -> Beats:
-    """The beats of `window`, (rows, n) of equally spaced samples, NaN where missing; n at least one second's."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The beats of a window, and the window band-passed without delay, (rows, n)."""
+
+    beats: Beats
+    passed: Floats
+
+
+def find(window: Floats, rate_hz: float) -> Found:
+    """The beats of `window`, (rows, n) of equally spaced samples, NaN where missing; n at least one second's.
+
+    A pulse goes upwards: a sensor's count of reflected light, which falls with each pulse, must be negated first.
+    """
     gone = ~np.isfinite(window)
     wave = moving_average(moving_average(bridged(window), _SMOOTH_S * rate_hz), _SMOOTH_S * rate_hz)
     base = moving_average(moving_average(wave, _BASE_S * rate_hz), _BASE_S * rate_hz)
-    begins, ends = _systoles(wave - base, rate_hz)
-    peaks = places_of_max((wave - base).ravel(), begins, ends)
-    return _measured(wave, gone, peaks, rate_hz)
+    passed = wave - base
+    peaks = places_of_max(passed.ravel(), *_systoles(passed, rate_hz))
+    return Found(_measured(wave, gone, peaks, rate_hz), passed)
 
 
 def _systoles(passed: Floats, rate_hz: float) -> tuple[Indices, Indices]:
     """Where Elgendi's blocks of interest begin and end, as places in the flattened rows; none touches a row's edge."""
     squared = np.square(np.maximum(passed, 0.0))
-    threshold = moving_average(squared, BEAT_S * rate_hz) + OFFSET * squared.mean(axis=1, keepdims=True)
+    threshold = moving_average(squared, BEAT_S * rate_hz) + OFFSET * _usual(squared)
     inside = np.zeros((len(passed), passed.shape[1] + 1), np.int8)  # one place more, so that blocks end in their row
     inside[:, 1:-2] = (moving_average(squared, PEAK_S * rate_hz) > threshold)[:, 1:-1]
     steps = np.diff(inside, axis=1)
     begins, ends = np.flatnonzero(steps == 1) + 1, np.flatnonzero(steps == -1) + 1
     wide = ends - begins >= PEAK_S * rate_hz - 1
     return begins[wide], ends[wide]
+
+
+def _usual(squared: Floats) -> Floats:
+    """The second lowest of the means of each row's quarters, (rows, 1): a knock must not hide the beats around it."""
+    part = max(1, squared.shape[1] // _PARTS)
+    means = squared[:, -part * _PARTS :].reshape(len(squared), -1, part).mean(axis=2)
+    return np.asarray(np.sort(means, axis=1)[:, 1:2], np.float64)
 
 
 def _measured(wave: Floats, gone: Mask, peaks: Indices, rate_hz: float) -> Beats:
@@ -142,12 +161,12 @@ class BeatState:
 class PulseAtRest:
     """Pulse rate per row, /min, NaN where fewer than `LEAST_INTERVALS` are known; `intervals`: how many were averaged.
 
-    `found`: the beats of the kept window, for `quality.assess`.
+    `found`: what the kept window shows, for `quality.assess`.
     """
 
     rate_per_min: Floats
     intervals: Indices
-    found: Beats
+    found: Found
 
 
 def advance(state: BeatState, ppg: Floats) -> PulseAtRest:
@@ -161,7 +180,7 @@ def advance(state: BeatState, ppg: Floats) -> PulseAtRest:
     state.window = np.concatenate([state.window[:, new:], ppg], axis=1)
     state.samples += new
     found = find(state.window, state.rate_hz)
-    _remember(state, found)
+    _remember(state, found.beats)
     recent = state.at_s > state.now_s - AVERAGED_S
     rate, count = _interquartile_rate(np.where(recent, state.interval_s, np.nan))
     return PulseAtRest(rate, count, found)

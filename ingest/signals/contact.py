@@ -1,0 +1,87 @@
+"""Whether an optical sensor is on skin, from the wave alone, within 5 s; across devices.
+
+What tells is little, so it is kept apart from quality:
+- *on*: the beats of the last 3 s look like the template of their window;
+- *off*: the wave stands still (a device at rest on a table, a counter at its limit), or its level has left the level of
+  the last good pulses by many times their height, and pulses are gone.
+
+A level that moves without an end of the pulse is motion or an automatic gain. Pulses that end at the same level are
+**not** off: no pulse wave on a well-seated sensor can be a stopped heart, a cuff or cold fingers, and a photoplethysmogram
+cannot tell which. That is `Contact.UNKNOWN`, with an unusable signal.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from ingest.signals.quality import RECENT_S, Index
+from ingest.signals.smoothing import bridged
+
+if TYPE_CHECKING:
+    from ingest.signals.beats import Beats
+    from ingest.signals.quality import Sqi
+    from ingest.signals.smoothing import Codes, Floats
+    from ingest.streams import Indices
+
+
+class Contact(IntEnum):
+    """What the wave says about the sensor's place."""
+
+    UNKNOWN = 0
+    ON = 1
+    OFF = 2
+
+
+PULSE_LIKELY: Final = 0.86  # correlation with the template (Orphanidou et al. 2015, for PPG): on when twice in a row
+PULSE_SURE: Final = 0.95  # on at once; noise seldom reaches it
+PULSE_GONE: Final = 0.60  # what noise reaches on average
+LEVEL_HEIGHTS: Final = 8.0  # pulses are 0.5 to 10 % of the light, skin or air makes most of the rest
+LEVEL_S: Final = 1.0
+_FAIR: Final = 0.5  # of an index
+
+
+class ContactState:
+    """Per row: `contact`, whether the second before looked like pulses, and the level and height of the last sure ones.
+
+    `level`, `height`: NaN before the first.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self.contact = np.zeros(rows, np.uint8)
+        self.likely = np.zeros(rows, np.bool_)
+        self.level, self.height = np.full(rows, np.nan), np.full(rows, np.nan)
+
+    def clear(self, rows: Indices) -> None:
+        """Forget these rows."""
+        self.contact[rows], self.likely[rows] = Contact.UNKNOWN, False
+        self.level[rows], self.height[rows] = np.nan, np.nan
+
+
+def advance(state: ContactState, window: Floats, rate_hz: float, beats: Beats, sqi: Sqi) -> Codes:
+    """`Contact` per row after one more second; `beats` and `sqi` are those of `window`, (rows, n)."""
+    level = np.median(bridged(window[:, -round(RECENT_S * rate_hz) :]), axis=1)
+    newest = np.median(bridged(window[:, -round(LEVEL_S * rate_hz) :]), axis=1)
+    flat = sqi.indices[:, Index.MOVING] < _FAIR
+    likely = (sqi.recent >= PULSE_LIKELY) & (sqi.indices[:, Index.RISE] >= _FAIR) & ~flat
+    seen = likely & (state.likely | (sqi.recent >= PULSE_SURE))
+    gone = sqi.recent < PULSE_GONE
+    left = gone & (np.abs(newest - state.level) > LEVEL_HEIGHTS * state.height)  # False where either is NaN
+    off = flat | left | (gone & (state.contact == Contact.OFF))
+    faded = gone & (state.contact == Contact.ON)
+    contact = np.where(off, Contact.OFF, np.where(faded, Contact.UNKNOWN, state.contact))
+    state.contact = np.where(seen, Contact.ON, contact).astype(np.uint8)
+    state.likely = likely
+    steady = seen & (sqi.indices[:, Index.CONTINUITY] >= _FAIR)
+    state.level = np.where(steady, level, state.level)
+    state.height = np.where(steady, _height(beats, len(window)), state.height)
+    return state.contact
+
+
+def _height(beats: Beats, rows: int) -> Floats:
+    """Median-like height of each row's beats: their geometric mean, which one knock moves little."""
+    height = np.maximum(beats.peak - beats.foot, 1e-12)
+    count = np.maximum(np.bincount(beats.row, minlength=rows), 1)
+    return np.asarray(np.exp(np.bincount(beats.row, np.log(height), minlength=rows) / count), np.float64)
