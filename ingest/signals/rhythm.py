@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
@@ -88,7 +89,7 @@ def split(times_ns: Times, rr_ms: Floats) -> list[slice]:
     lapse_ns = np.diff(times_ns) - np.nan_to_num(rr_ms[1:]) * 1e6
     breaks = np.flatnonzero((lapse_ns > MAX_LAPSE_NS) | (good[1:] != good[:-1])) + 1
     borders = [0, *breaks.tolist(), len(rr_ms)]
-    return [slice(a, b) for a, b in zip(borders[:-1], borders[1:], strict=True) if b > a and good[a]]
+    return [slice(a, b) for a, b in pairwise(borders) if b > a and good[a]]
 
 
 # -- stored ------------------------------------------------------------------------------------------------------------
@@ -116,7 +117,7 @@ def _classify(rr: Floats, kinds: Kinds) -> None:
     found = len(rr) + 1
     for _ in range(_MAX_PASSES):
         fresh = np.where(kinds == Kind.NORMAL, _patterns(_interpolated(rr, kinds)), Kind.NORMAL).astype(np.int8)
-        count = np.count_nonzero(fresh)
+        count = int(np.count_nonzero(fresh))
         if not 0 < count < found or np.count_nonzero(kinds) + count == len(rr):
             return
         kinds[fresh > 0] = fresh[fresh > 0]
