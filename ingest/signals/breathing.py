@@ -95,10 +95,10 @@ class BreathRates:
     verdict: Codes
 
 
-def advance(state: BreathState, beats: BeatState) -> BreathRates:
-    """Take the beats as they are now; to be called once per second."""
+def advance(state: BreathState, beats: BeatState, trusted: Mask | None = None) -> BreathRates:
+    """Take the beats as they are now; to be called once per second. Only rows that are `trusted` count as evidence."""
     series, covered, pulse_per_min = _series(beats)
-    enough = covered >= LEAST_COVERED
+    enough = covered >= LEAST_COVERED if trusted is None else (covered >= LEAST_COVERED) & trusted
     joint = _joint_spectrum(series, pulse_per_min)
     moved = state.probability @ _DRIFT
     weight = np.where(enough[:, None], joint + _EVIDENCE_FLOOR, 1.0) ** EVIDENCE

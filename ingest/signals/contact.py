@@ -1,13 +1,14 @@
 """Whether an optical sensor is on skin, from the wave alone, within 5 s; across devices.
 
 What tells is little, so it is kept apart from quality:
-- *on*: the beats of the last 3 s look like the template of their window;
+- *on*: the beats of the last 4 s look alike and rise like a pulse (the jump of the level when a sensor is put on has
+  left this window after 4 s; slower pulses than 55 /min have too few beats in it, and wait for quality's window);
 - *off*: the wave stands still (a device at rest on a table, a counter at its limit), or its level has left the level of
   the last good pulses by many times their height, and pulses are gone.
 
 A level that moves without an end of the pulse is motion or an automatic gain. Pulses that end at the same level are
-**not** off: no pulse wave on a well-seated sensor can be a stopped heart, a cuff or cold fingers, and a photoplethysmogram
-cannot tell which. That is `Contact.UNKNOWN`, with an unusable signal.
+**not** off: no pulse wave on a well-seated sensor can be a stopped heart, a cuff or cold fingers, and the wave cannot
+tell which. That is `Contact.UNKNOWN`, with an unusable signal.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ingest.signals.quality import RECENT_S, Index
+from ingest.signals.beats import find
+from ingest.signals.quality import RECENT_S, Index, shape_and_rise
 from ingest.signals.smoothing import bridged
 
 if TYPE_CHECKING:
@@ -35,10 +37,12 @@ class Contact(IntEnum):
     OFF = 2
 
 
-PULSE_LIKELY: Final = 0.86  # correlation with the template (Orphanidou et al. 2015, for PPG): on when twice in a row
+PULSE_LIKELY: Final = 0.88  # correlation with the template (Orphanidou: 0.86 over 10 s): on when twice in a row
 PULSE_SURE: Final = 0.95  # on at once; noise seldom reaches it
 PULSE_GONE: Final = 0.60  # what noise reaches on average
 LEVEL_HEIGHTS: Final = 8.0  # pulses are 0.5 to 10 % of the light, skin or air makes most of the rest
+CONTACT_S: Final = 4.0
+MAX_RISE_S: Final = 0.28  # of a beat, between a pulse's (0.11 to 0.16 on a finger) and that of slow noise
 LEVEL_S: Final = 1.0
 _FAIR: Final = 0.5  # of an index
 
@@ -60,13 +64,16 @@ class ContactState:
         self.level[rows], self.height[rows] = np.nan, np.nan
 
 
-def advance(state: ContactState, window: Floats, rate_hz: float, beats: Beats, sqi: Sqi) -> Codes:
-    """`Contact` per row after one more second; `beats` and `sqi` are those of `window`, (rows, n)."""
+def advance(state: ContactState, window: Floats, rate_hz: float, sqi: Sqi) -> Codes:
+    """`Contact` per row after one more second; `sqi` is that of `window`, (rows, n)."""
     level = np.median(bridged(window[:, -round(RECENT_S * rate_hz) :]), axis=1)
     newest = np.median(bridged(window[:, -round(LEVEL_S * rate_hz) :]), axis=1)
     flat = sqi.indices[:, Index.MOVING] < _FAIR
-    likely = (sqi.recent >= PULSE_LIKELY) & (sqi.indices[:, Index.RISE] >= _FAIR) & ~flat
-    seen = likely & (state.likely | (sqi.recent >= PULSE_SURE))
+    late = find(window[:, -round(CONTACT_S * rate_hz) :], rate_hz)
+    shape, rise_s = shape_and_rise(late, rate_hz)
+    alike = np.maximum(sqi.recent, shape)
+    likely = (alike >= PULSE_LIKELY) & (rise_s <= MAX_RISE_S) & ~flat
+    seen = likely & (state.likely | (alike >= PULSE_SURE))
     gone = sqi.recent < PULSE_GONE
     left = gone & (np.abs(newest - state.level) > LEVEL_HEIGHTS * state.height)  # False where either is NaN
     off = flat | left | (gone & (state.contact == Contact.OFF))
@@ -76,7 +83,7 @@ def advance(state: ContactState, window: Floats, rate_hz: float, beats: Beats, s
     state.likely = likely
     steady = seen & (sqi.indices[:, Index.CONTINUITY] >= _FAIR)
     state.level = np.where(steady, level, state.level)
-    state.height = np.where(steady, _height(beats, len(window)), state.height)
+    state.height = np.where(steady, _height(late.beats, len(window)), state.height)
     return state.contact
 
 

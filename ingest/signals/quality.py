@@ -132,10 +132,15 @@ def assess(
     indices = np.asarray(np.clip((measures - bad) / (good - bad), 0.0, 1.0), np.float64)
     worst = indices.argmin(axis=1)
     index = indices[np.arange(len(indices)), worst]
-    verdict = np.where(index >= USABLE, Quality.USABLE, np.where(index >= DOUBTFUL, Quality.DOUBTFUL, Quality.UNUSABLE))
     reasons = np.array([scale.reason for scale in SCALES.values()])
     reason = np.where(index >= USABLE, Reason.PRESENT, reasons[worst])
-    return Sqi(index, verdict.astype(np.uint8), reason.astype(np.uint8), indices, recent)
+    return Sqi(index, verdict_of(index), reason.astype(np.uint8), indices, recent)
+
+
+def verdict_of(index: Floats) -> Codes:
+    """`Quality` of indices from 0 to 1."""
+    below = np.where(index >= DOUBTFUL, Quality.DOUBTFUL, Quality.UNUSABLE)
+    return np.asarray(np.where(index >= USABLE, Quality.USABLE, below), np.uint8)
 
 
 def _measure_samples(measures: Floats, samples: Floats, rate_hz: float) -> None:
@@ -162,6 +167,14 @@ def _measure_beats(measures: Floats, found: Found, rate_hz: float) -> Floats:
     third = (np.square(passed) * passed).mean(axis=1)
     measures[:, Index.SKEWNESS] = third / np.maximum(power**1.5, _LEAST)
     return recent
+
+
+def shape_and_rise(found: Found, rate_hz: float) -> tuple[Floats, Floats]:
+    """The measures of these names alone, 0 to 1 and in s, for a window that is too short for the others."""
+    length_s, _ = _intervals(found.beats, found.passed.shape, rate_hz)
+    shape, _ = _shape(found.passed, found.beats, length_s, rate_hz)
+    rise_s, _ = _rise_and_spread(found.passed, found.beats, rate_hz)
+    return shape, rise_s
 
 
 def _intervals(beats: Beats, shape: tuple[int, int], rate_hz: float) -> tuple[Floats, Floats]:
