@@ -2,8 +2,8 @@
 
     annotations = read_annotations(Path("100.atr"))
 
-The format (WFDB Applications Guide, annot(5)): little-endian words of 16 bits, the upper 6 the type and the lower 10 the
-samples since the annotation before. SKIP (59) is followed by 32 bits of samples, upper half first; NUM, SUB and CHN
+The format (WFDB Applications Guide, annot(5)): little-endian words of 16 bits, the upper 6 the type and the lower 10
+the samples since the annotation before. SKIP (59) is followed by 32 bits of samples, upper half first; NUM, SUB and CHN
 (60–62) belong to the annotation before; AUX (63) is followed by that many bytes of text, padded to even. A zero
 word ends the file. The sampling rate is in the first line of the header.
 """
@@ -25,8 +25,8 @@ _MAX_BYTES: Final = 50_000_000  # a week of beats; a longer file is something el
 
 #: Type numbers of beats, with the letters that WFDB shows for them.
 BEAT_LETTERS: Final = {
-    **{1: "N", 2: "L", 3: "R", 4: "a", 5: "V", 6: "F", 7: "J", 8: "A", 9: "S", 10: "E", 11: "j", 12: "/"},
-    **{13: "Q", 25: "B", 30: "?", 31: "!", 34: "e", 35: "n", 38: "f", 41: "r"},
+    **dict(zip(range(1, 14), "NLRaVFJASEj/Q", strict=True)),
+    **dict(zip((25, 30, 31, 34, 35, 38, 41), "B?!enfr", strict=True)),
 }
 
 

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from vitals.errors import ConfigurationError, WardlightError
-from wardlight import alarms, demo, doctor, export, journal, logs, replay, serve, simulate
+from wardlight import alarms, demo, doctor, export, journal, logs, replay, serve, signals_bench, simulate
 
 app = typer.Typer(
     name="wardlight",
@@ -33,6 +33,7 @@ app.command("alarms")(alarms.alarms_command)
 app.command("export")(export.export_command)
 app.command("doctor")(doctor.doctor_command)
 app.add_typer(journal.app, name="journal")
+app.add_typer(signals_bench.app, name="bench")
 
 
 @app.callback()

@@ -20,8 +20,9 @@ from vitals.model import Vital
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 LAYOUTS: Final = (
-    ".mat with `sig` (IEEE SPC) and its `*_BPMtrace.mat` or `True_*.mat`, .mat with `rawPPG` (BAMI), .npz with `breaths1` "
-    "(BIDMC), .npz with `true_alarm` (CinC 2015), .atr with .hea (MIT-BIH), .csv of an O2Ring, .txt of RR intervals in ms"
+    ".mat with `sig` (IEEE SPC) and its `*_BPMtrace.mat` or `True_*.mat`, .mat with `rawPPG` (BAMI), .npz with "
+    "`breaths1` (BIDMC), .npz with `true_alarm` (CinC 2015), .atr with .hea (MIT-BIH), .csv of an O2Ring, .txt of RR "
+    "intervals in ms"
 )
 MAX_FILE_BYTES: Final = 200_000_000  # a pulse wave of a day; a larger file is no recording of these layouts
 
@@ -33,7 +34,7 @@ _BAMI_ZERO: Final = 32_768.0
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """A pulse wave under motion: `ppg` (channels, n), `acceleration_g` (3, n), and the rate of each 8 s window, 2 s apart."""
+    """A pulse wave under motion: `ppg` (channels, n), `acceleration_g` (3, n); rates of 8 s windows, 2 s apart."""
 
     name: str
     rate_hz: float
@@ -140,10 +141,10 @@ def _read_mat(path: Path) -> tuple[str, Recording] | None:
     signals = _rows(path, fields, "sig")
     if len(signals) not in (5, 6):
         raise RecordingError(f"{path}: sig: expected 5 or 6 rows (ECG or none, 2 PPG, 3 acceleration)")
-    reference = next((p for p in _spc_references(path) if p.is_file()), None)
-    if reference is None:
+    traces = [trace for trace in _spc_references(path) if trace.is_file()]
+    if not traces:
         raise RecordingError(f"{path}: has no reference; expected {' or '.join(p.name for p in _spc_references(path))}")
-    rates = _rows(reference, _mat(reference), "BPM0").ravel()
+    rates = _rows(traces[0], _mat(traces[0]), "BPM0").ravel()
     return "ieee_spc", Motion(path.stem, _SPC_HZ, signals[-5:-3], signals[-3:], rates)
 
 
