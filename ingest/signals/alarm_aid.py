@@ -1,7 +1,7 @@
 """What a pulse wave says about an alarm that an ECG raised: did the pulse go on, and can the wave be trusted?
 
-Most false arrhythmia alarms of monitors come from a disturbed ECG, and a wave of another origin can witness against them
-(Clifford et al. 2015, the PhysioNet/Computing in Cardiology Challenge on false arrhythmia alarms). The witness is
+Most false arrhythmia alarms of monitors come from a disturbed ECG, and a wave of another origin can bear witness
+(Clifford et al. 2015, the PhysioNet/Computing in Cardiology Challenge on false arrhythmia alarms). That witness is
 one-sided:
 - `STEADY`: a usable wave whose rate and height went on as before. An arrest, or a run of ventricular tachycardia that
   costs the circulation its pulse, would show. **A tachycardia that still fills the arteries does not**: of eight true

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ingest.signals.smoothing import Floats, bridged, moving_average, places_of_max
+from ingest.signals.smoothing import Floats, bridged, moving_average, places_of_max, present
 
 if TYPE_CHECKING:
     from ingest.streams import Indices, Mask
@@ -73,7 +73,7 @@ def find(window: Floats, rate_hz: float) -> Found:
 
     A pulse goes upwards: a sensor's count of reflected light, which falls with each pulse, must be negated first.
     """
-    gone = ~np.isfinite(window)
+    gone = ~present(window)
     wave = moving_average(moving_average(bridged(window), _SMOOTH_S * rate_hz), _SMOOTH_S * rate_hz)
     base = moving_average(moving_average(wave, _BASE_S * rate_hz), _BASE_S * rate_hz)
     passed = wave - base
@@ -176,7 +176,7 @@ def advance(state: BeatState, ppg: Floats) -> PulseAtRest:
     them hardly move it, while it is finer than a median.
     """
     new = ppg.shape[1]
-    state.missing += np.count_nonzero(~np.isfinite(state.window[:, :new]), axis=1)
+    state.missing += np.count_nonzero(~present(state.window[:, :new]), axis=1)
     state.window = np.concatenate([state.window[:, new:], ppg], axis=1)
     state.samples += new
     found = find(state.window, state.rate_hz)

@@ -15,8 +15,8 @@ Once per second `advance` takes the beats of the last `WINDOW_S`, and
 5. updates the probability of every rate, `RATES_PER_MIN`, which drifts and seldom jumps (a hidden Markov model, forward
    pass only, so that nothing waits for the future).
 
-The rate is that of the window, so it follows a change with half of it, about `WINDOW_S` / 2. It is for showing and for
-trends, and not validated for early-warning scores.
+The rate is that of the window: a sudden change shows after 25 to 30 s. It is for showing and for trends, and not
+validated for early-warning scores.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ LEAST_COVERED: Final = 0.75  # of the window, by beats without a gap
 MAX_INTERVAL_S: Final = 3.0  # between beats: longer is a gap (Orphanidou et al. 2015)
 LIMIT_SIGMAS: Final = 2.5  # of a modulation; a beat further out is limited to that
 DRIFT_PER_MIN: Final = 0.3  # mean change of the rate in a second
-JUMP: Final = 1e-4  # probability that it is any rate at all a second later
-EVIDENCE: Final = 0.15  # weight of a second's spectrum: windows a second apart share nearly all their beats
-USABLE: Final = 0.8  # certainty
+JUMP: Final = 5e-3  # probability that it is any rate at all a second later
+EVIDENCE: Final = 0.25  # weight of a second's spectrum: windows a second apart share nearly all their beats
+USABLE: Final = 0.85  # certainty
 DOUBTFUL: Final = 0.5
 _SPECTRUM_FLOOR: Final = 2e-3  # of a spectrum that sums to 1: no single modulation can rule a rate out
 _EVIDENCE_FLOOR: Final = 1e-3

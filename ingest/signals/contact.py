@@ -6,9 +6,10 @@ What tells is little, so it is kept apart from quality:
 - *off*: the wave stands still (a device at rest on a table, a counter at its limit), or its level has left the level of
   the last good pulses by many times their height, and pulses are gone.
 
-A level that moves without an end of the pulse is motion or an automatic gain. Pulses that end at the same level are
-**not** off: no pulse wave on a well-seated sensor can be a stopped heart, a cuff or cold fingers, and the wave cannot
-tell which. That is `Contact.UNKNOWN`, with an unusable signal.
+A level that moves without an end of the pulse is motion or an automatic gain; the jump itself hides the pulse, and may
+be told as off for up to 3 s. Pulses that end at the same level are **not** off: no pulse wave on a well-seated sensor
+can be a stopped heart, a cuff or cold fingers, and the wave cannot tell which. That is `Contact.UNKNOWN`, with an
+unusable signal.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 
 from ingest.signals.beats import find
 from ingest.signals.quality import RECENT_S, Index, shape_and_rise
-from ingest.signals.smoothing import bridged
+from ingest.signals.smoothing import bridged, present
 
 if TYPE_CHECKING:
     from ingest.signals.beats import Beats
@@ -44,7 +45,7 @@ LEVEL_HEIGHTS: Final = 8.0  # pulses are 0.5 to 10 % of the light, skin or air m
 CONTACT_S: Final = 4.0
 MAX_RISE_S: Final = 0.28  # of a beat, between a pulse's (0.11 to 0.16 on a finger) and that of slow noise
 LEVEL_S: Final = 1.0
-_FAIR: Final = 0.5  # of an index
+_FAIR: Final = 0.5  # of an index, and of the samples
 
 
 class ContactState:
@@ -68,14 +69,15 @@ def advance(state: ContactState, window: Floats, rate_hz: float, sqi: Sqi) -> Co
     """`Contact` per row after one more second; `sqi` is that of `window`, (rows, n)."""
     level = np.median(bridged(window[:, -round(RECENT_S * rate_hz) :]), axis=1)
     newest = np.median(bridged(window[:, -round(LEVEL_S * rate_hz) :]), axis=1)
-    flat = sqi.indices[:, Index.MOVING] < _FAIR
+    here = present(window[:, -round(RECENT_S * rate_hz) :]).mean(axis=1) >= _FAIR  # silence says nothing
+    flat = (sqi.indices[:, Index.MOVING] < _FAIR) & here
     late = find(window[:, -round(CONTACT_S * rate_hz) :], rate_hz)
     shape, rise_s = shape_and_rise(late, rate_hz)
     alike = np.maximum(sqi.recent, shape)
     likely = (alike >= PULSE_LIKELY) & (rise_s <= MAX_RISE_S) & ~flat
     seen = likely & (state.likely | (alike >= PULSE_SURE))
     gone = sqi.recent < PULSE_GONE
-    left = gone & (np.abs(newest - state.level) > LEVEL_HEIGHTS * state.height)  # False where either is NaN
+    left = gone & here & (np.abs(newest - state.level) > LEVEL_HEIGHTS * state.height)  # False where either is NaN
     off = flat | left | (gone & (state.contact == Contact.OFF))
     faded = gone & (state.contact == Contact.ON)
     contact = np.where(off, Contact.OFF, np.where(faded, Contact.UNKNOWN, state.contact))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ingest.signals import beats, breathing, contact, quality
+from ingest.signals.smoothing import present
 from vitals.model import Quality, Reason
 
 if TYPE_CHECKING:
@@ -90,8 +91,8 @@ def advance(
 
 def _judged(sqi: Sqi, rate: Floats, off: Mask, window: Floats, newest: int) -> tuple[Codes, Codes]:
     """Verdict and reason of the pulse rate; `newest`: how many samples the last second has."""
-    silent = ~np.isfinite(window[:, -newest:]).any(axis=1)
-    filling = ~np.isfinite(window[:, 0]) & ~silent
+    silent = ~present(window[:, -newest:]).any(axis=1)
+    filling = ~present(window[:, 0]) & ~silent
     reason = np.where((sqi.verdict == Quality.UNUSABLE) & filling, Reason.SEARCHING, sqi.reason)
     lacking = np.isnan(rate) & (sqi.verdict != Quality.UNUSABLE)
     verdict = np.where(off | silent | lacking, Quality.UNUSABLE, sqi.verdict)

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from ingest.signals.beats import Found, find
-from ingest.signals.smoothing import bridged
+from ingest.signals.smoothing import bridged, present
 from vitals.model import Quality, Reason
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Scale(NamedTuple):
 
 SCALES: Final[Mapping[Index, Scale]] = MappingProxyType(
     {
-        Index.COMPLETE: Scale(0.50, 1.00, Reason.NO_READING),
+        Index.COMPLETE: Scale(0.70, 1.00, Reason.NO_READING),
         Index.MOVING: Scale(0.05, 0.25, Reason.PROBE_OFF),
         Index.CLIPPING: Scale(0.18, 0.02),
         Index.CONTINUITY: Scale(0.80, 0.50),
@@ -123,7 +123,7 @@ def assess(
     found = found or find(window, rate_hz)
     samples = bridged(window)
     measures = np.zeros((len(window), len(Index)))
-    measures[:, Index.COMPLETE] = np.isfinite(window).mean(axis=1)
+    measures[:, Index.COMPLETE] = present(window).mean(axis=1)
     _measure_samples(measures, samples, rate_hz)
     recent = _measure_beats(measures, found, rate_hz)
     measures[:, Index.STILLNESS] = 0.0 if acceleration_g is None else _motion(acceleration_g)

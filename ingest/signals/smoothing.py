@@ -6,7 +6,7 @@ Nothing here delays: what a sample becomes depends as much on what follows as on
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +14,12 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from ingest.streams import Indices
+    from ingest.streams import Indices, Mask
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Codes: TypeAlias = npt.NDArray[np.uint8]  # of an `IntEnum` in `vitals.model`
+
+LARGEST: Final = 1e12  # no sensor counts so far; larger numbers are no samples, and their squares must stay numbers
 
 
 def moving_average(window: Floats, width: float) -> Floats:
@@ -26,12 +28,17 @@ def moving_average(window: Floats, width: float) -> Floats:
     return np.asarray(_scipy_ndimage().uniform_filter1d(window, size, axis=-1, mode="nearest"), np.float64)
 
 
+def present(window: Floats) -> Mask:
+    """Where a sample is there: a finite number that a sensor can count to."""
+    return np.abs(window) <= LARGEST
+
+
 def bridged(window: Floats) -> Floats:
-    """`window` with what is not finite replaced by what came last before it (or first, at the start); 0 without any.
+    """`window` with what is not `present` replaced by what came last before it (or first, at the start); 0 without any.
 
     It keeps filters from failing; what they make of such a stretch must be thrown away.
     """
-    good = np.isfinite(window)
+    good = present(window)
     if good.all():
         return window
     place = np.arange(window.shape[1])
