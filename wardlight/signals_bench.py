@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 import msgspec
 import typer
@@ -19,6 +20,8 @@ from vitals.errors import ConfigurationError
 if TYPE_CHECKING:
     from wardlight.signals_data import Found
     from wardlight.signals_scores import Measure, Score
+
+PIPED_WIDTH: Final = 160  # characters, where nobody says how wide the paper is
 
 app = typer.Typer(no_args_is_help=True, help="Measure this installation on recordings with a reference.")
 
@@ -102,7 +105,7 @@ def as_record(score: Score) -> dict[str, Any]:
         "family": score.family,
         "task": score.task,
         "records": score.records,
-        "us_per_device_second": score.us_per_device_s,
+        "us_per_device_second": float(score.us_per_device_s),
         "measures": [
             {
                 "name": measure.name,
@@ -120,11 +123,13 @@ def as_record(score: Score) -> dict[str, Any]:
 
 
 def _or_none(value: float | str) -> float | str | None:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, str | int):
+        return value
+    return float(value) if math.isfinite(value) else None
 
 
 def _print(scores: Sequence[Score], *, with_records: bool) -> None:
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
     for score in scores:
         table = Table(title=f"{score.family}: {score.task}, {score.records} records", title_justify="left", box=None)
         for heading in ("figure", "value", "must be", ""):

@@ -150,7 +150,7 @@ def _read_mat(path: Path) -> tuple[str, Recording] | None:
 
 def _spc_references(path: Path) -> list[Path]:
     """Where the reference may stand: the training set's way, and that of the test set."""
-    return [path.with_name(f"{path.stem}_BPMtrace.mat"), path.with_name(f"True{path.stem[path.stem.find('_') :]}.mat")]
+    return [path.with_name(f"{path.stem}_BPMtrace.mat"), path.with_name(f"True_{path.stem.partition('_')[2]}.mat")]
 
 
 def _mat(path: Path) -> Mapping[str, Any]:

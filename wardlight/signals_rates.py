@@ -11,8 +11,8 @@ from typing import Final
 
 import numpy as np
 
-from ingest.signals import beats, breathing, pulse, quality
-from vitals.model import Quality
+from ingest.signals import alarm_aid, breathing, optical, pulse
+from vitals.model import Quality, Reason
 from wardlight.signals_data import Alarmed, Bedside, Motion
 from wardlight.signals_scores import Bounds, Floats, Measure, Score, Track, longest_s, rate_measures, rate_records
 
@@ -28,7 +28,7 @@ MAX_UNLOCKED_S: Final = 30.0
 
 _WINDOW_S, _STEP_S = 8, 2  # of the references under motion
 _WARM_UP_S: Final = 10  # of a bedside record: a window of 8 s and the latency of a beat
-_ALARM_S: Final = 16  # before an alarm: what the rate and its quality are told of
+_ALARM_S: Final = 300  # into the record: where the challenge put every alarm
 
 Progress = Callable[[], None]
 
@@ -88,17 +88,15 @@ def score_bedside(family: str, records: Sequence[Bedside], progress: Progress) -
     rate_hz = round(records[0].rate_hz)
     seconds = min(len(r.pleth) for r in records) // rate_hz
     pleth = _rows([r.pleth for r in records], seconds * rate_hz)
-    beat_state, breath_state = beats.BeatState(len(records), rate_hz), breathing.BreathState(len(records))
+    state = optical.OpticalState(len(records), rate_hz)
     pulses, breaths = np.empty((2, len(records), seconds))
     usable, certain = np.empty((2, len(records), seconds), np.bool_)
     began_s = time.process_time()
     for second in range(seconds):
-        at_rest = beats.advance(beat_state, pleth[:, second * rate_hz : (second + 1) * rate_hz])
-        sqi = quality.assess(beat_state.window, rate_hz, found=at_rest.found)
-        breath = breathing.advance(breath_state, beat_state)
-        pulses[:, second], breaths[:, second] = at_rest.rate_per_min, breath.rate_per_min
-        usable[:, second] = sqi.verdict == Quality.USABLE
-        certain[:, second] = breath.verdict == Quality.USABLE
+        told = optical.advance(state, pleth[:, second * rate_hz : (second + 1) * rate_hz])
+        pulses[:, second], breaths[:, second] = told.pulse_per_min, told.resp_per_min
+        usable[:, second] = told.pulse_verdict == Quality.USABLE
+        certain[:, second] = told.resp_verdict == Quality.USABLE
         progress()
     us = (time.process_time() - began_s) / (seconds * len(records)) * 1e6
     ends = np.arange(1, seconds + 1)
@@ -144,21 +142,19 @@ def score_alarms(family: str, records: Sequence[Alarmed], progress: Progress) ->
     per_record: dict[str, dict[str, float | str]] = {}
     began_s, seconds = time.process_time(), 0
     for record in records:
-        rate_hz = round(record.rate_hz)
-        state = beats.BeatState(1, rate_hz)
-        usable = []
-        last_s = min(len(record.pleth) // rate_hz, 300)  # what follows the alarm was not known at the alarm
-        for second in range(max(0, last_s - 60), last_s):
-            told = beats.advance(state, record.pleth[None, second * rate_hz : (second + 1) * rate_hz])
-            sqi = quality.assess(state.window, rate_hz, found=told.found)
-            usable.append(bool(sqi.verdict[0] == Quality.USABLE))
-        seconds += len(usable)
+        before = record.pleth[: round(_ALARM_S * record.rate_hz)]  # what follows was not known at the alarm
+        told = alarm_aid.at_alarm(before[None], record.rate_hz)
+        seconds += min(len(before) // round(record.rate_hz), alarm_aid.HEARD_S)
         per_record[record.name] = {
             "alarm": "true" if record.true_alarm else "false",
-            "pulse_per_min": float(told.rate_per_min[0]),
-            "quality": Quality(int(sqi.verdict[0])).name.lower(),
-            "index": float(sqi.index[0]),
-            "usable_share_before": float(np.mean(usable[-_ALARM_S:])),
+            "pulse": float(told.at_alarm.pulse_per_min[0]),
+            "quality": Quality(int(told.at_alarm.pulse_verdict[0])).name.lower(),
+            "reason": Reason(int(told.at_alarm.pulse_reason[0])).name.lower(),
+            "index": float(told.at_alarm.index[0]),
+            "last 8 s": float(told.rate_per_min[0]),
+            "before": float(told.before_per_min[0]),
+            "height": float(told.height_share[0]),
+            "witness": alarm_aid.Witness(int(told.witness[0])).name.lower(),
         }
         progress()
     us = (time.process_time() - began_s) / max(seconds, 1) * 1e6
@@ -168,12 +164,9 @@ def score_alarms(family: str, records: Sequence[Alarmed], progress: Progress) ->
 def _alarm_measures(per_record: dict[str, dict[str, float | str]]) -> tuple[Measure, ...]:
     measures = []
     for kind in ("true", "false"):
-        those = [figures for figures in per_record.values() if figures["alarm"] == kind]
-        usable = [f for f in those if f["quality"] == "usable"]
-        steady = [f for f in usable if 40 <= float(f["pulse_per_min"]) <= 120]
-        measures += [
-            Measure(f"{kind} alarms", len(those), decimals=0),
-            Measure(f"{kind} alarms with a usable pulse wave", len(usable), decimals=0),
-            Measure(f"{kind} alarms with a usable pulse of 40 to 120 /min", len(steady), decimals=0),
-        ]
+        witnesses = [figures["witness"] for figures in per_record.values() if figures["alarm"] == kind]
+        measures.append(Measure(f"{kind} alarms", len(witnesses), decimals=0))
+        for witness in alarm_aid.Witness:
+            count = witnesses.count(witness.name.lower())
+            measures.append(Measure(f"{kind} alarms, pulse wave {witness.name.lower()}", count, decimals=0))
     return tuple(measures)

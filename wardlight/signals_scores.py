@@ -55,7 +55,7 @@ class Measure:
         """Whether the bound is kept; None without one."""
         if self.bound is None:
             return None
-        return self.value <= self.bound if self.at_most else self.value >= self.bound
+        return bool(self.value <= self.bound if self.at_most else self.value >= self.bound)
 
 
 @dataclass(frozen=True, slots=True)
