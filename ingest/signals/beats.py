@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 WINDOW_S: Final = 8.0  # kept of every stream: what quality needs; detection needs less
 LATENCY_S: Final = 0.75  # a beat needs this much of what follows it to be judged like any other
 KEPT_BEATS: Final = 128  # 32 s at 240 /min
-AVERAGED_S: Final = 12.0  # of intervals: oximeters average over 8 to 16 s
+AVERAGED_S: Final = 14.0  # of intervals: oximeters average over 8 to 16 s
 LEAST_INTERVALS: Final = 3
 
 PEAK_S: Final = 0.111  # Elgendi's W1, a systolic peak's width

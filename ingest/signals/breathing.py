@@ -1,4 +1,4 @@
-"""Respiratory rate from the pulse wave, across devices: how breathing modulates the beats.
+"""Respiratory rate from the pulse wave or from RR intervals, across devices: how breathing modulates the beats.
 
 Breathing moves the level of the pulse wave (its peaks, its feet and their middle: respiratory-induced intensity
 variation) and the intervals between beats (frequency variation, respiratory sinus arrhythmia); Karlen et al. 2013
@@ -29,12 +29,14 @@ import numpy as np
 from vitals.model import Quality
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ingest.signals.beats import BeatState
     from ingest.signals.smoothing import Codes, Floats
     from ingest.streams import Indices, Mask
 
 WINDOW_S: Final = 32.0  # customary since Karlen 2013: two breaths at 4 /min
-GRID_HZ: Final = 4.0
+GRID_HZ: Final = 2.0  # the fastest breathing is 0.75 Hz
 STEP_PER_MIN: Final = 0.5
 RATES_PER_MIN: Final = np.arange(4.0, 45.0 + STEP_PER_MIN, STEP_PER_MIN)
 LEAST_COVERED: Final = 0.75  # of the window, by beats without a gap
@@ -95,9 +97,32 @@ class BreathRates:
     verdict: Codes
 
 
+@dataclass(frozen=True, slots=True)
+class Intervals:
+    """The last beats of every row, (rows, k), newest last, of a strap or an ECG; NaN where there is none.
+
+    `at_s`: when each came, `now_s` the present on the same clock; `interval_s`: since the beat before, NaN after a gap
+    and for a beat that is an artefact. k is at least 1 and should cover `WINDOW_S`.
+    """
+
+    at_s: Floats
+    interval_s: Floats
+    now_s: float
+
+
 def advance(state: BreathState, beats: BeatState, trusted: Mask | None = None) -> BreathRates:
     """Take the beats as they are now; to be called once per second. Only rows that are `trusted` count as evidence."""
-    series, covered, pulse_per_min = _series(beats)
+    modulations = (beats.peak, beats.foot, beats.peak + beats.foot, beats.interval_s)
+    return _advance(state, Intervals(beats.at_s, beats.interval_s, beats.now_s), modulations, trusted)
+
+
+def advance_rr(state: BreathState, intervals: Intervals, trusted: Mask | None = None) -> BreathRates:
+    """The same from RR intervals alone, where respiratory sinus arrhythmia is all there is: weak in many patients."""
+    return _advance(state, intervals, (intervals.interval_s,), trusted)
+
+
+def _advance(state: BreathState, beats: Intervals, modulations: Sequence[Floats], trusted: Mask | None) -> BreathRates:
+    series, covered, pulse_per_min = _series(beats, modulations)
     enough = covered >= LEAST_COVERED if trusted is None else (covered >= LEAST_COVERED) & trusted
     joint = _joint_spectrum(series, pulse_per_min)
     moved = state.probability @ _DRIFT
@@ -116,13 +141,12 @@ def _verdict(certainty: Floats) -> Codes:
     return np.asarray(np.where(certainty >= USABLE, Quality.USABLE, doubtful), np.uint8)
 
 
-def _series(beats: BeatState) -> tuple[Floats, Floats, Floats]:
-    """The modulations on the grid, (rows, 4, points), the share of it that beats cover, and the mean pulse rate."""
+def _series(beats: Intervals, modulations: Sequence[Floats]) -> tuple[Floats, Floats, Floats]:
+    """The modulations on the grid, (rows, modulations, points), the share that beats cover, and the mean pulse rate."""
     since_s = beats.at_s - (beats.now_s - WINDOW_S)  # NaN where there is no beat
     joined = beats.interval_s <= MAX_INTERVAL_S  # with the beat before
     after = _first_after(since_s)
     share, inside = _between(since_s, joined, after)
-    modulations = (beats.peak, beats.foot, beats.peak + beats.foot, beats.interval_s)
     laid = np.stack([_interpolated(values, after, share) for values in modulations], axis=1)
     inside &= np.isfinite(laid).all(axis=1)
     recent = joined & (since_s > 0)

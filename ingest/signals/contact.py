@@ -24,7 +24,6 @@ from ingest.signals.quality import RECENT_S, Index, shape_and_rise
 from ingest.signals.smoothing import bridged, present
 
 if TYPE_CHECKING:
-    from ingest.signals.beats import Beats
     from ingest.signals.quality import Sqi
     from ingest.signals.smoothing import Codes, Floats
     from ingest.streams import Indices
@@ -71,9 +70,7 @@ def advance(state: ContactState, window: Floats, rate_hz: float, sqi: Sqi) -> Co
     newest = np.median(bridged(window[:, -round(LEVEL_S * rate_hz) :]), axis=1)
     here = present(window[:, -round(RECENT_S * rate_hz) :]).mean(axis=1) >= _FAIR  # silence says nothing
     flat = (sqi.indices[:, Index.MOVING] < _FAIR) & here
-    late = find(window[:, -round(CONTACT_S * rate_hz) :], rate_hz)
-    shape, rise_s = shape_and_rise(late, rate_hz)
-    alike = np.maximum(sqi.recent, shape)
+    alike, rise_s = _newest_beats(window, rate_hz, sqi)
     likely = (alike >= PULSE_LIKELY) & (rise_s <= MAX_RISE_S) & ~flat
     seen = likely & (state.likely | (alike >= PULSE_SURE))
     gone = sqi.recent < PULSE_GONE
@@ -85,12 +82,17 @@ def advance(state: ContactState, window: Floats, rate_hz: float, sqi: Sqi) -> Co
     state.likely = likely
     steady = seen & (sqi.indices[:, Index.CONTINUITY] >= _FAIR)
     state.level = np.where(steady, level, state.level)
-    state.height = np.where(steady, _height(late.beats, len(window)), state.height)
+    state.height = np.where(steady, sqi.height, state.height)
     return state.contact
 
 
-def _height(beats: Beats, rows: int) -> Floats:
-    """Median-like height of each row's beats: their geometric mean, which one knock moves little."""
-    height = np.maximum(beats.peak - beats.foot, 1e-12)
-    count = np.maximum(np.bincount(beats.row, minlength=rows), 1)
-    return np.asarray(np.exp(np.bincount(beats.row, np.log(height), minlength=rows) / count), np.float64)
+def _newest_beats(window: Floats, rate_hz: float, sqi: Sqi) -> tuple[Floats, Floats]:
+    """How much the newest beats are alike, and their rise in s: quality's own findings where they are sure of it."""
+    alike, rise_s = sqi.recent.copy(), sqi.rise_s.copy()
+    unsure = np.flatnonzero((alike < PULSE_SURE) | (rise_s > MAX_RISE_S))
+    if len(unsure):
+        late = find(window[unsure, -round(CONTACT_S * rate_hz) :], rate_hz)
+        shape, late_rise_s = shape_and_rise(late, rate_hz)
+        alike[unsure] = np.maximum(alike[unsure], shape)
+        rise_s[unsure] = late_rise_s
+    return alike, rise_s

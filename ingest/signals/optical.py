@@ -3,7 +3,7 @@
 `advance` takes the next second of every row and joins the parts: beats and pulse rate (`beats`), quality (`quality`),
 contact (`contact`), respiratory rate (`breathing`). Under motion, pulse rate comes from `ingest.signals.pulse`.
 
-Latency: pulse rate is the mean of the last 12 s of beats, the newest of which are at most 1.75 s old; quality looks 8 s
+Latency: pulse rate is the mean of the last 14 s of beats, the newest of which are at most 1.75 s old; quality looks 8 s
 back, contact 3 to 4 s, respiratory rate 32 s. State is arrays only: the same seconds give the same numbers, to the bit,
 wherever the state was saved and restored between them.
 """

@@ -97,7 +97,8 @@ class Sqi:
     """Per row: the worst index, 0 to 1, the verdict and its reason, and all indices, (rows, `Index`), 0 to 1.
 
     `verdict` holds `Quality`, `reason` `Reason` (`PRESENT` where usable). `recent`: correlation with the template of
-    the beats of the last `RECENT_S` alone, 0 without any.
+    the beats of the last `RECENT_S` alone, 0 without any. `rise_s` of the beats is what
+    `Index.RISE` judges; `height` is their mean, in the wave's unit.
     """
 
     index: Floats
@@ -105,6 +106,8 @@ class Sqi:
     reason: Codes
     indices: Floats
     recent: Floats
+    rise_s: Floats
+    height: Floats
 
 
 def assess(
@@ -126,15 +129,16 @@ def assess(
     measures[:, Index.COMPLETE] = present(window).mean(axis=1)
     _measure_samples(measures, samples, rate_hz)
     recent = _measure_beats(measures, found, rate_hz)
+    height = _mean_height(found.beats, len(window))
     measures[:, Index.STILLNESS] = 0.0 if acceleration_g is None else _motion(acceleration_g)
-    measures[:, Index.PERFUSION] = _perfusion_pct(samples, found.beats) if absolute else 100.0
+    measures[:, Index.PERFUSION] = _perfusion_pct(samples, height) if absolute else 100.0
     bad, good = np.array([(scale.bad, scale.good) for scale in SCALES.values()]).T
     indices = np.asarray(np.clip((measures - bad) / (good - bad), 0.0, 1.0), np.float64)
     worst = indices.argmin(axis=1)
     index = indices[np.arange(len(indices)), worst]
     reasons = np.array([scale.reason for scale in SCALES.values()])
     reason = np.where(index >= USABLE, Reason.PRESENT, reasons[worst])
-    return Sqi(index, verdict_of(index), reason.astype(np.uint8), indices, recent)
+    return Sqi(index, verdict_of(index), reason.astype(np.uint8), indices, recent, measures[:, Index.RISE], height)
 
 
 def verdict_of(index: Floats) -> Codes:
@@ -224,7 +228,7 @@ def _rise_and_spread(passed: Floats, beats: Beats, rate_hz: float) -> tuple[Floa
     before = np.minimum(beats.at.astype(np.intp), passed.shape[1] - 2)
     slope = (passed[beats.row, before + 1] - passed[beats.row, before]) * rate_hz
     height = beats.peak - beats.foot
-    mean = _mean_by_row(height, beats.row, rows)
+    mean = _mean_height(beats, rows)
     spread = np.sqrt(np.maximum(_mean_by_row(np.square(height - mean[beats.row]), beats.row, rows), 0.0))
     return mean / np.maximum(_mean_by_row(slope, beats.row, rows), _LEAST), spread / np.maximum(mean, _LEAST)
 
@@ -247,9 +251,12 @@ def _purity(passed: Floats, pulse_hz: Floats, rate_hz: float) -> Floats:
     return np.asarray((power * near).sum(axis=1) / np.maximum(power.sum(axis=1), _LEAST), np.float64)
 
 
-def _perfusion_pct(samples: Floats, beats: Beats) -> Floats:
+def _mean_height(beats: Beats, rows: int) -> Floats:
+    return _mean_by_row(beats.peak - beats.foot, beats.row, rows)
+
+
+def _perfusion_pct(samples: Floats, height: Floats) -> Floats:
     """Mean height of the beats over the mean level."""
-    height = _mean_by_row(beats.peak - beats.foot, beats.row, len(samples))
     return np.asarray(100 * height / np.maximum(np.abs(samples.mean(axis=1)), 1.0), np.float64)
 
 

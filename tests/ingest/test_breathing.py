@@ -8,7 +8,7 @@ from pulse_waves import beat_times, steady, wave
 
 from ingest.signals.beats import BeatState
 from ingest.signals.beats import advance as take_beats
-from ingest.signals.breathing import RATES_PER_MIN, BreathRates, BreathState, advance
+from ingest.signals.breathing import RATES_PER_MIN, BreathRates, BreathState, Intervals, advance, advance_rr
 from ingest.signals.smoothing import Floats
 from vitals.model import Quality
 
@@ -89,3 +89,25 @@ def test_rows_that_are_not_trusted_learn_nothing() -> None:
         told = advance(breath, beats, np.array([False]))
     assert np.isnan(told.rate_per_min[0])
     assert np.ptp(breath.probability[0]) < 0.02
+
+
+@pytest.mark.parametrize("breaths_per_min", [7.0, 13.0, 22.0])
+def test_breathing_from_rr_intervals_alone(breaths_per_min: float) -> None:
+    times = beat_times(68, 70, breaths_per_min)
+    breath = BreathState(1)
+    for now in range(5, 71):
+        known = times[times <= now]
+        told = advance_rr(breath, Intervals(known[None, 1:], np.diff(known)[None], float(now)))
+    assert told.rate_per_min[0] == pytest.approx(breaths_per_min, abs=1)
+    assert told.verdict[0] == Quality.USABLE
+
+
+def test_an_artefact_among_rr_intervals_is_left_out() -> None:
+    times = beat_times(68, 60, 13)
+    intervals = np.diff(times)
+    intervals[40:43] = np.nan
+    breath = BreathState(1)
+    for now in range(5, 60):
+        known = times[1:] <= now
+        told = advance_rr(breath, Intervals(times[1:][known][None], intervals[known][None], float(now)))
+    assert told.rate_per_min[0] == pytest.approx(13, abs=1)
