@@ -1,6 +1,6 @@
 """The pictures of docs/signals.md: agreement with the reference, and the best and worst record of each task.
 
-    .venv/bin/python bench/signals_pictures.py --data ../shared/data --to docs/images
+    .venv/bin/python docs/signals_pictures.py --data ../shared/data --to docs/images
 
 Needs matplotlib (of the group `dev`). Writes `signals-agreement.png` and `signals-tracking.png`.
 """
@@ -18,7 +18,7 @@ from wardlight.signals_bench import score_family
 from wardlight.signals_data import find
 
 mpl.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402 - the backend without a screen comes first
+from matplotlib import pyplot as plt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
