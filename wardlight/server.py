@@ -34,6 +34,7 @@ from ingest.poison import PoisonStore
 from ingest.store.consumer import StoreConsumer
 from ingest.store.reader import StoreReader
 from ingest.store.writer import StoreWriter
+from vitals.errors import ConfigurationError
 from vitals.journal import Bounds, Journal, WhenFull
 from vitals.ward import Ward
 from wardlight.layout import DataFolder, now_ns
@@ -201,7 +202,13 @@ class _Sources:
                 tls=config.tls,
                 authenticate=None if config.tls is None else by_certificate,
             )
-            self.endpoint = await stack.enter_async_context(endpoint)
+            try:
+                self.endpoint = await stack.enter_async_context(endpoint)
+            except OSError as error:
+                where = f"port {config.endpoint.port} on {config.endpoint.host}"
+                raise ConfigurationError(
+                    f"gateways: {where} cannot be opened ({error.strerror}); choose another --port or --host"
+                ) from error
         if config.broker is not None:
             broker = BrokerSource(config.broker, ingest.offer, ingest.offer, now_ns=now_ns)
             self.broker = await stack.enter_async_context(broker)
