@@ -16,7 +16,7 @@ from alerts.notify.channels import RecordChannel
 from alerts.notify.message import Message
 from alerts.notify.outbox import Delivered, DeliveryState, Outcome, Permanent, Retry, Subscription
 from vitals.columns import RecordKind
-from vitals.errors import RetryableError
+from vitals.errors import JournalFullError, RetryableError
 from vitals.journal import Bounds
 from vitals.ward import Ward
 
@@ -160,6 +160,25 @@ async def test_a_refused_message_is_recorded_and_the_next_is_told(desk: Desk) ->
         desk.seconds(20, 22, "d-0", spo2=75.0)
         await until(lambda: len(desk.deliveries()) >= 2)
     assert [d.state for d in desk.deliveries()[:2]] == [DeliveryState.REFUSED, DeliveryState.HANDED_OVER]
+
+
+async def test_a_full_disk_stops_no_channel_that_has_nothing_to_tell(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+
+    def full(name: str, _position: int) -> None:
+        tried.append(name)
+        raise JournalFullError("the disk is full")
+
+    monkeypatch.setattr(desk.alarms, "move", full)
+    desk.alarms.append([(99, b"of no interest")] * 300, now_ns=T0)
+    channel = Scripted()
+    async with running(desk.service(channel)):
+        await until(lambda: tried)
+        desk.seconds(0, 5, "d-0", "d-1")
+        desk.seconds(5, 25, "d-0", spo2=75.0)
+        await until(lambda: channel.asked)
 
 
 async def test_a_channel_goes_on_where_it_stood(desk: Desk) -> None:
