@@ -10,6 +10,7 @@ from typing import Protocol
 
 import msgspec
 
+from alerts.alarms import Acknowledged
 from alerts.station.snapshot import STALE_AFTER_S, Snapshot, show_alarms, show_tiles
 from alerts.station.words import clock_with_seconds
 from alerts.view import OpenAlarm, Tile
@@ -26,8 +27,8 @@ class LiveView(Protocol):
         """Every open alarm."""
         ...
 
-    def acknowledge(self, alarm_id: str, actor: str) -> object:
-        """Note that `actor` took notice of an open alarm."""
+    def acknowledge(self, alarm_id: str, actor: str) -> Acknowledged:
+        """Note that `actor` took notice of an open alarm; durable on return. May raise `WardlightError`."""
         ...
 
 
@@ -73,6 +74,7 @@ class Board:
         """The snapshot as one line of JSON: the payload of an event."""
         return msgspec.json.encode(self.snapshot())
 
-    def open_alarm(self, alarm_id: str) -> OpenAlarm | None:
-        """The open alarm of that id."""
-        return next((a for a in self.live.alarms() if a.alarm_id == alarm_id), None)
+    def acknowledged_by(self, alarm_id: str) -> str:
+        """Who took notice of an open alarm; `"somebody"` when that is not known."""
+        found = next((alarm for alarm in self.live.alarms() if alarm.alarm_id == alarm_id), None)
+        return (found and found.acknowledged_by) or "somebody"

@@ -1,12 +1,13 @@
 """The chart of one vital over time, as inline SVG: what was measured, and nothing else.
 
 The line ends where a reading is missing or late and starts again where the next one is; the time without a value is
-hatched and says why. Pure: arrays in, text out. Colours, dashes and hatching live in the style sheet.
+shaded and says why. Pure: arrays in, text out. Colours and dashes live in the style sheet.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
@@ -24,6 +25,7 @@ MAX_WIDTH_PX: Final = 2000  # bounds the columns, and with them the size of a ch
 _LEFT, _RIGHT, _TOP, _BOTTOM = 38, 64, 8, 22  # room for the scale, the limits' names and the clock
 _TICK_MINUTES: Final = (1, 2, 5, 10, 15, 20, 30, 60, 120, 240)
 _TICK_PX: Final = 64  # a clock label with air around it
+_NAME_PX: Final = 13  # the height of a limit's name
 
 Cell: TypeAlias = "float | list[float] | None"
 
@@ -180,11 +182,15 @@ def _clock_ticks(plot: Plot, zone: tzinfo) -> Iterator[int]:
 
 
 def _limits(content: ChartContent, plot: Plot) -> Iterator[str]:
-    for limit in content.limits:
+    name_y = -math.inf
+    for limit in sorted(content.limits, key=lambda limit: -limit.value):
         y = plot.y(limit.value)
+        name_y = max(y, name_y + _NAME_PX)  # names of limits that are close together stand below each other
         name = f"{limit.side} {words.number(content.vital, limit.value)}"
         yield f'<path class="limit {escape(limit.priority)}" d="M{_LEFT} {y:.1f}H{plot.right}"/>'
-        yield f'<text class="limit-name {escape(limit.priority)}" x="{plot.right + 6}" y="{y + 4:.1f}">{name}</text>'
+        yield (
+            f'<text class="limit-name {escape(limit.priority)}" x="{plot.right + 6}" y="{name_y + 4:.1f}">{name}</text>'
+        )
 
 
 def _bands(bands: Sequence[AlarmBand], plot: Plot) -> Iterator[str]:
@@ -206,7 +212,7 @@ def _gaps(content: ChartContent, plot: Plot) -> Iterator[str]:
         why = _why(gap, content.vital)
         yield f'<g class="gap"><title>{escape(why)}</title>'
         yield f'<rect x="{left:.1f}" y="{_TOP}" width="{right - left:.1f}" height="{plot.floor - _TOP}"/>'
-        if right - left > 7 * len(why) + 8:
+        if right - left > 6 * len(why) + 8:
             yield f'<text x="{(left + right) / 2:.1f}" y="{plot.floor - 8}" text-anchor="middle">{escape(why)}</text>'
         yield "</g>"
 

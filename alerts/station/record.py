@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from alerts.events import AlarmEvent, Kind
 from alerts.limits import Rules
+from alerts.notify.message import MARKERS
 from alerts.station import words
 from alerts.station.chart import AlarmBand, ChartContent, LimitLine, draw
 from alerts.station.episodes import Episode, episodes
@@ -168,7 +169,7 @@ def _shown(alarm: Episode, now_ns: int, zone: tzinfo) -> ShownEpisode:
         acknowledged = f"{alarm.acknowledged_by} at {words.clock(alarm.acknowledged_at_ns, zone, now_ns)}"
     return ShownEpisode(
         alarm.priority.name.lower(),
-        words.MARKERS[alarm.priority],
+        MARKERS[alarm.priority],
         words.condition(alarm.condition),
         words.of_condition(alarm.condition, alarm.value),
         words.of_condition(alarm.condition, alarm.limit),
