@@ -87,6 +87,15 @@ class Links:
         elif gateway.untrusted_since_ns == NEVER:
             gateway.untrusted_since_ns = at_ns
 
+    def resume(self, now_ns: int) -> None:
+        """Listen afresh from `now_ns` on; what was heard later than that was told by a clock that is set back now."""
+        self.since_ns = now_ns
+        for gateway in self.gateways:
+            gateway.data_ns = min(gateway.data_ns, now_ns)
+            gateway.status_ns = min(gateway.status_ns, now_ns)
+            gateway.online_since_ns = min(gateway.online_since_ns, now_ns)
+            gateway.untrusted_since_ns = min(gateway.untrusted_since_ns, now_ns)
+
     def tick(self, now_ns: int) -> None:
         """Raise and end what time alone brings about."""
         self._judge_gateways(now_ns)
@@ -97,6 +106,7 @@ class Links:
 
     def _judge_gateways(self, now_ns: int) -> None:
         down = {i for i, gateway in enumerate(self.gateways) if self._is_down(i, gateway, now_ns)}
+        down |= {i for i in self.down if self._is_catching_up(i, now_ns)}
         technical = self._preset.technical[GATEWAY_DOWN]
         for index in sorted(down | self.down):
             gateway = self.gateways[index]
@@ -123,6 +133,14 @@ class Links:
         if not quiet or index in self.down:
             return quiet
         return len(self._slots_behind(index)) >= 2  # one device alone may just be out of reach
+
+    def _is_catching_up(self, index: int, now_ns: int) -> bool:
+        """Whether a gateway that was down brings only what is of long ago: its beds are not monitored yet."""
+        if now_ns - self.gateways[index].data_ns > self._preset.technical[GATEWAY_DOWN].delay_ns:
+            return False
+        state = self._table.state[: self._table.size]
+        newest_ns = state["fresh_at_ns"][state["gateway"] == index].max(initial=NEVER)
+        return bool(now_ns - newest_ns > self._preset.technical[NO_DATA].delay_ns)
 
     def _slots_behind(self, gateway: int) -> list[int]:
         state = self._table.state[: self._table.size]

@@ -181,6 +181,19 @@ async def test_a_full_disk_stops_no_channel_that_has_nothing_to_tell(
         await until(lambda: channel.asked)
 
 
+@pytest.mark.parametrize(("to_s", "said"), [(305, "stood still"), (-3_595, "set back")])
+async def test_a_service_that_stood_still_says_so_and_gives_everybody_time(desk: Desk, to_s: int, said: str) -> None:
+    service = desk.service(standstill_s=5)
+    async with running(service):
+        desk.seconds(0, 5, "d-0", "d-1")
+        await service.reached(desk.ingest.newest)
+        desk.seconds(to_s, to_s + 1, "d-0", "d-1")
+        await service.reached(desk.ingest.newest)
+    (noted,) = desk.events()
+    assert (noted.condition, noted.notify) == ("engine_down", to_s > 0)
+    assert said in noted.detail
+
+
 async def test_a_channel_goes_on_where_it_stood(desk: Desk) -> None:
     channel = RecordChannel(Subscription("book"), now_ns=lambda: desk.now_ns)
     first = desk.service(channel)
