@@ -115,8 +115,8 @@ class PretendedWard:
         self.beds = list(beds)
         self.now_ns = now_ns
         self.acknowledged: list[tuple[str, str]] = []
-        now_ns = self.now_ns()
-        self._alarms = {alarm_id: self._alarm(alarm_id, now_ns) for alarm_id in OPEN}
+        begun_ns = now_ns()
+        self._alarms = {alarm_id: self._alarm(alarm_id, begun_ns) for alarm_id in OPEN}
 
     def tiles(self) -> list[Tile]:
         return [self._tile(bed) for bed in self.beds]

@@ -141,7 +141,7 @@ async def test_a_change_from_elsewhere_or_without_the_token_is_refused(
 ) -> None:
     sent = {"x-wardlight-token": await token(client)}
     sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-    encoded = {name: value.encode() for name, value in sent.items()}
+    encoded = {name.encode(): value.encode() for name, value in sent.items()}
     answer = await client.post(ACKNOWLEDGE, json={}, headers=encoded)
     assert answer.status_code == 403
     assert answer.text.startswith("Refused: ")

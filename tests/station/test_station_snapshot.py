@@ -50,7 +50,7 @@ def test_a_tile_says_value_unit_age_and_what_is_wrong(ward: PretendedWard) -> No
 
 def test_a_missing_value_is_a_reason_and_never_a_number(ward: PretendedWard) -> None:
     off = tile_of(ward, "3-05")
-    assert (off.why, off.since, off.silent_s) == ("finger out", "02:58", pytest.approx(75))
+    assert (off.why, off.since, off.silent_s) == ("finger out", "02:58", 75.0)
     assert [(v.text, v.why, v.last) for v in off.vitals[:2]] == [("", "finger out", "94"), ("", "finger out", "81")]
     assert tile_of(ward, "3-07").why == "gateway silent"
     never = tile_of(ward, "3-09")
