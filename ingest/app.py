@@ -3,8 +3,9 @@
     source ─▶ Intake ─▶ Pipeline.feed ─▶ poison journal ─▶ journal ─▶ acknowledge, receipts
 
 One group commit is under way at a time, and it takes what came in meanwhile: the busier, the larger the groups. A lone
-message is committed at once; commits that follow begin `COMMIT_EVERY_S` apart. A message is acknowledged when everything of it is on disk, and not before. When the disk is full the
-messages stay, nothing is acknowledged, sources pause, and the same commit is tried again.
+message is committed at once; commits that follow begin `COMMIT_EVERY_S` apart. A message is acknowledged when
+everything of it is on disk, and not before. When the disk is full the messages stay, nothing is acknowledged, sources
+pause, and the same commit is tried again.
 """
 
 from __future__ import annotations

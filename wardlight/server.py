@@ -37,13 +37,14 @@ from ingest.store.writer import StoreWriter
 from vitals.errors import ConfigurationError
 from vitals.journal import Bounds, Journal, WhenFull
 from vitals.ward import Ward
+from wardlight.collector import collecting_rarely
 from wardlight.layout import DataFolder, now_ns
 from wardlight.metrics import Metrics
 
 JOURNAL_BYTES: Final = 4 << 30  # about a day of 500 wearables with PPG, for a store that cannot be written
 POISON_BYTES: Final = 256 << 20  # 4,000 messages at their largest, millions of ordinary findings
 ALARM_BYTES: Final = 1 << 30  # years of alarms
-POISON_AGE_S: Final = 90 * 86_400.0  # long enough to find out what a device did last month
+_FOR_EVER_S: Final = 10 * 365 * 86_400.0
 DRAIN_S: Final = 5.0  # at the end, for the consumers to catch up with what was acknowledged
 
 _log: Final = structlog.get_logger("server")
@@ -98,9 +99,10 @@ async def serving(config: ServerConfig) -> AsyncIterator[Server]:
     """
     config.data.create()
     async with AsyncExitStack() as stack:
+        stack.enter_context(collecting_rarely())
         journal = stack.enter_context(Journal(config.data.journal, bounds=Bounds(JOURNAL_BYTES)))
-        poison = stack.enter_context(Journal(config.data.poison, bounds=_dropping(POISON_BYTES, POISON_AGE_S)))
-        alarms = stack.enter_context(Journal(config.data.alarms, bounds=_dropping(ALARM_BYTES, None)))
+        poison = stack.enter_context(Journal(config.data.poison, bounds=_dropping(POISON_BYTES)))
+        alarms = stack.enter_context(Journal(config.data.alarms, bounds=_dropping(ALARM_BYTES)))
         writer = stack.enter_context(StoreWriter(config.data.store))
         reader = stack.enter_context(StoreReader(config.data.store))
         alerts = AlertService(
@@ -156,10 +158,9 @@ async def serving(config: ServerConfig) -> AsyncIterator[Server]:
                 task.cancel()
 
 
-def _dropping(max_bytes: int, max_age_s: float | None) -> Bounds:
-    return Bounds(
-        max_bytes, max_age_s=max_age_s, keep_read_s=max_age_s or 10 * 365 * 86_400.0, when_full=WhenFull.DROP_OLDEST
-    )
+def _dropping(max_bytes: int) -> Bounds:
+    """Bounded by size alone: an age would let one leap of the clock to 2100 empty the journal."""
+    return Bounds(max_bytes, keep_read_s=_FOR_EVER_S, when_full=WhenFull.DROP_OLDEST)
 
 
 def _station(
