@@ -15,7 +15,7 @@ from typing import Final
 
 import structlog
 
-from ingest.store.retention import DEFAULT, Retention
+from ingest.store.retention import DEFAULT, ClockWatch, Retention
 from ingest.store.writer import SEAL_UNITS, StoreWriter
 from vitals.columns import RecordKind, SampleBlock, decode_block
 from vitals.errors import MalformedMessageError, PermanentError, RetryableError
@@ -67,6 +67,7 @@ class StoreConsumer:
         self._now_ns = now_ns
         self._pause = pause
         self._trimmed_at_ns = 0
+        self._clock = ClockWatch.begin(now_ns())
         self._moved = asyncio.Condition()
         journal.move(CURSOR, 0)  # from here on the journal keeps for the store what it has not read
         self._health = StoreHealth(position=self._start())
@@ -154,7 +155,8 @@ class StoreConsumer:
     def _tidy(self) -> int:
         now_ns = self._now_ns()
         blobs = self._writer.seal(now_ns, units=SEAL_UNITS)
-        if not blobs and now_ns - self._trimmed_at_ns >= TRIM_EVERY_NS:
+        steady = self._clock.is_steady(now_ns)
+        if not blobs and steady and abs(now_ns - self._trimmed_at_ns) >= TRIM_EVERY_NS:
             removed = self._writer.trim(now_ns, self._keep)
             self._trimmed_at_ns = now_ns
             if any(removed.values()):
