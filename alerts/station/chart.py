@@ -50,6 +50,16 @@ class AlarmBand:
 
 
 @dataclass(frozen=True, slots=True)
+class Frame:
+    """The period a chart shows, and its size on the page; the width is kept within its bounds."""
+
+    start_ns: int
+    end_ns: int
+    width_px: int
+    height_px: int
+
+
+@dataclass(frozen=True, slots=True)
 class Plot:
     """A rectangle of pixels and what it stands for: times from left to right, values from `low` up to `high`."""
 
@@ -96,18 +106,18 @@ class ChartContent:
     bands: Sequence[AlarmBand] = field(default=())
 
 
-def draw(content: ChartContent, *, start_ns: int, end_ns: int, zone: tzinfo, width_px: int, height_px: int) -> str:
+def draw(content: ChartContent, frame: Frame, zone: tzinfo) -> str:
     """The chart as one `<svg>` element; `data-columns` carries what a pointer reads out, one entry a pixel column."""
-    width_px = min(max(width_px, MIN_WIDTH_PX), MAX_WIDTH_PX)
+    width_px = min(max(frame.width_px, MIN_WIDTH_PX), MAX_WIDTH_PX)
     low, high = scale(content)
-    plot = Plot(width_px, height_px, start_ns, end_ns, low, high)
-    label = escape(f"{words.SHORT_LABELS[content.vital]} from {words.clock(start_ns, zone)} "
-                   f"to {words.clock(end_ns, zone)}")  # fmt: skip
+    plot = Plot(width_px, frame.height_px, frame.start_ns, frame.end_ns, low, high)
+    label = escape(f"{words.SHORT_LABELS[content.vital]} from {words.clock(frame.start_ns, zone)} "
+                   f"to {words.clock(frame.end_ns, zone)}")  # fmt: skip
     readout = escape(json.dumps(columns(content.readings, plot), separators=(",", ":")))
     parts = [
-        f'<svg class="chart" role="img" aria-label="{label}" width="{width_px}" height="{height_px}" '
-        f'viewBox="0 0 {width_px} {height_px}" data-left="{_LEFT}" data-top="{_TOP}" data-floor="{plot.floor}" '
-        f'data-start-ms="{start_ns // 1_000_000}" data-end-ms="{end_ns // 1_000_000}" data-columns="{readout}">',
+        f'<svg class="chart" role="img" aria-label="{label}" width="{width_px}" height="{frame.height_px}" '
+        f'viewBox="0 0 {width_px} {frame.height_px}" data-left="{_LEFT}" '
+        f'data-columns="{readout}">',
         *_bands(content.bands, plot),
         *_gaps(content, plot),
         *_value_grid(plot),

@@ -16,7 +16,7 @@ from gallery import NOW_NS, NS, ZONE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.station.chart import AlarmBand, ChartContent, LimitLine, Plot, columns, draw, scale
+from alerts.station.chart import AlarmBand, ChartContent, Frame, LimitLine, Plot, columns, draw, scale
 from alerts.station.trace import Gap, Summary, extremes, gaps, runs, summary
 from vitals.model import Quality, Reason, Vital
 
@@ -52,11 +52,8 @@ def readings(
 def picture(found: Columns, **content: object) -> ET.Element:
     svg = draw(
         ChartContent(Vital.SPO2, found, (84, 100), **content),  # type: ignore[arg-type]  # the tests' choice of fields
-        start_ns=START_NS,
-        end_ns=NOW_NS,
-        zone=ZONE,
-        width_px=700,
-        height_px=170,
+        Frame(START_NS, NOW_NS, 700, 170),
+        ZONE,
     )
     return ET.fromstring(svg)  # a browser reads it as part of a page; well-formed is stricter
 
@@ -213,11 +210,8 @@ def test_the_readout_travels_with_the_picture() -> None:
 def test_clock_labels_have_room_and_stand_at_round_minutes(width_px: int) -> None:
     svg = draw(
         ChartContent(Vital.SPO2, readings(), (84, 100)),
-        start_ns=START_NS,
-        end_ns=NOW_NS,
-        zone=ZONE,
-        width_px=width_px,
-        height_px=170,
+        Frame(START_NS, NOW_NS, width_px, 170),
+        ZONE,
     )
     labels = re.findall(r'x="([\d.]+)" y="165" text-anchor="middle">(\d\d:\d\d)<', svg)
     places = [float(x) for x, _ in labels]
@@ -231,10 +225,7 @@ def test_a_picture_of_an_hour_stays_small() -> None:
     found = readings(*((float(i), float(v)) for i, v in enumerate(rng.integers(80, 100, 3600))))
     svg = draw(
         ChartContent(Vital.SPO2, found, (84, 100)),
-        start_ns=START_NS,
-        end_ns=NOW_NS,
-        zone=ZONE,
-        width_px=10**9,
-        height_px=170,
+        Frame(START_NS, NOW_NS, 10**9, 170),
+        ZONE,
     )
     assert len(svg) < 120_000
