@@ -106,7 +106,7 @@ class Connection(asyncio.Protocol):
     def tick(self, now_s: float) -> None:
         """Let time pass; it does not count for a peer that is not being read."""
         if self._closing_since_s is None:
-            if not self._endpoint.paused:
+            if not self._is_held():
                 self.take(self.session.tick(now_s))
         elif now_s - self._closing_since_s > self._endpoint.config.linger_s:
             self._transport.abort()
@@ -147,7 +147,15 @@ class Connection(asyncio.Protocol):
             self._endpoint.hold_bytes(self, change)
 
     def _may_read(self) -> bool:
-        return not (self._endpoint.paused or self.session.blocked)
+        return not (self._is_held() or self.session.blocked)
+
+    def _is_held(self) -> bool:
+        """Whether the paused endpoint does not read this peer.
+
+        While there is room, a newcomer may still say who it is: a gateway that reconnects through a long pause then
+        takes over from its dead connection, and they do not pile up.
+        """
+        return self._endpoint.paused and (self.key is not None or self._endpoint.budget.exceeded)
 
 
 def _common_name(certificate: dict[str, Any] | None) -> str | None:

@@ -293,6 +293,22 @@ async def test_pause_and_resume(probe: SourceProbe, endpoint: Endpoint) -> None:
             assert isinstance(await late.next(), mqtt5.ConnAckPacket)
 
 
+async def test_gateways_that_reconnect_through_a_long_pause_do_not_pile_up(
+    probe: SourceProbe, endpoint: Endpoint
+) -> None:
+    endpoint.pause()
+    for _ in range(20):
+        async with client(endpoint, "same") as wire:
+            wire.send(publish(b"held"))
+    await eventually(lambda: endpoint.stats.connections <= 2)
+    assert probe.incoming == []
+    async with raw(endpoint) as mute:
+        await eventually(lambda: endpoint.stats.connections <= 3)
+        probe.clock.now_s += SessionBounds().connect_s + 1
+        assert await mute.ended_with() is None
+    endpoint.resume()
+
+
 async def test_the_rate_limit_delays_and_does_not_drop(probe: SourceProbe) -> None:
     async with probe.endpoint(bounds=SessionBounds(burst=10, messages_per_s=10)) as endpoint, client(endpoint) as wire:
         wire.send(*(publish(b"", n) for n in range(1, 51)))
