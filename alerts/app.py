@@ -24,6 +24,7 @@ from alerts.notify.outbox import Channel
 from alerts.notify.worker import ChannelWorker, RetryDelay, cursor_name
 from alerts.recovery import BEFORE_MARK, CURSOR, SNAPSHOT_MARK, arrivals, recover
 from alerts.snapshot import encode_snapshot
+from alerts.tiles import without_server
 from alerts.view import OpenAlarm, Tile
 from vitals.errors import JournalFullError, RetryableError
 from vitals.follow import follow
@@ -44,8 +45,8 @@ class AlertService:
     """Use `run` as a task; the rest may be called on its event loop at any time.
 
     `ingest`: the ingest journal; `keep_cursor=False` when another process writes it. `alarms`: the alarm journal, which
-    this service alone writes. `standstill_ns`: see `_after_standstill`. Raises `ConfigurationError` for limits that
-    contradict each other.
+    this service alone writes. `standstill_ns`: see `_after_standstill`. `deaf`: whether the server takes in nothing,
+    such as with a full disk. Raises `ConfigurationError` for limits that contradict each other.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class AlertService:
         keep_cursor: bool = True,
         delay_s: RetryDelay | None = None,
         standstill_ns: int = STANDSTILL_NS,
+        deaf: Callable[[], bool] = lambda: False,
     ) -> None:
         self._ingest = ingest
         self._alarms = alarms
@@ -73,6 +75,7 @@ class AlertService:
         self._engine = recovered.engine
         self._stepped_ns = now_ns()
         self._standstill_ns = standstill_ns
+        self._deaf = deaf
         self.unreadable = recovered.unreadable  # ingest records that could not be decoded
         _log.info("alerts_recovered", position=self._engine.position, replayed=recovered.replayed)
         self._save(recovered.events)
@@ -126,7 +129,8 @@ class AlertService:
 
     def tiles(self) -> tuple[Tile, ...]:
         """One tile per patient of the ward, as of now."""
-        return self._engine.tiles(self._now_ns())
+        found = self._engine.tiles(self._now_ns())
+        return tuple(map(without_server, found)) if self._waiting or self._deaf() else found
 
     def alarms(self) -> tuple[OpenAlarm, ...]:
         """The open alarms, the worst first."""

@@ -112,6 +112,7 @@ async def serving(config: ServerConfig) -> AsyncIterator[Server]:
             preset=config.preset,
             channels=config.channels,
             now_ns=now_ns,
+            deaf=lambda: ingest.intake.congested,
         )
         sources = _Sources()
         ingest = IngestService(

@@ -18,6 +18,7 @@ from alerts.notify.outbox import Delivered, DeliveryState, Outcome, Permanent, R
 from vitals.columns import RecordKind
 from vitals.errors import JournalFullError, RetryableError
 from vitals.journal import Bounds
+from vitals.model import Reason
 from vitals.ward import Ward
 
 
@@ -192,6 +193,21 @@ async def test_a_service_that_stood_still_says_so_and_gives_everybody_time(desk:
     (noted,) = desk.events()
     assert (noted.condition, noted.notify) == ("engine_down", to_s > 0)
     assert said in noted.detail
+
+
+async def test_what_a_deaf_server_misses_is_not_blamed_on_the_radio(desk: Desk) -> None:
+    deaf: list[str] = []
+    service = desk.service(deaf=lambda: bool(deaf))
+    async with running(service):
+        desk.seconds(0, 5, "d-0", "d-1")
+        await service.reached(desk.ingest.newest)
+        deaf.append("the disk is full")
+        assert service.tiles()[0].reason is Reason.PRESENT
+        desk.now_ns += 60 * S
+        tile = service.tiles()[0]
+        assert {tile.reason, *(vital.reason for vital in tile.vitals)} == {Reason.STORE_DOWN}
+        deaf.clear()
+        assert service.tiles()[0].reason is not Reason.STORE_DOWN
 
 
 async def test_a_channel_goes_on_where_it_stood(desk: Desk) -> None:
