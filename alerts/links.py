@@ -105,9 +105,10 @@ class Links:
     # -- gateways ----------------------------------------------------------------------------------------------------
 
     def _judge_gateways(self, now_ns: int) -> None:
-        down = {i for i, gateway in enumerate(self.gateways) if self._is_down(i, gateway, now_ns)}
-        down |= {i for i in self.down if self._is_catching_up(i, now_ns)}
         technical = self._preset.technical[GATEWAY_DOWN]
+        silent = [i for i, gateway in enumerate(self.gateways) if now_ns - gateway.data_ns > technical.delay_ns]
+        down = {i for i in silent if self._is_down(i, self.gateways[i], now_ns)}
+        down |= {i for i in self.down if self._is_catching_up(i, now_ns)}
         for index in sorted(down | self.down):
             gateway = self.gateways[index]
             key = Key(GATEWAY_DOWN, gateway=gateway.name)
@@ -120,9 +121,8 @@ class Links:
         self.down = down
 
     def _is_down(self, index: int, gateway: Gateway, now_ns: int) -> bool:
+        """Whether a gateway that brings no data is to be called down."""
         delay_ns = self._preset.technical[GATEWAY_DOWN].delay_ns
-        if now_ns - gateway.data_ns <= delay_ns:
-            return False
         if index in self.down and gateway.presence == Presence.ONLINE and gateway.online_since_ns > gateway.data_ns:
             return now_ns - gateway.online_since_ns <= RECONNECT_NS
         if now_ns - self.since_ns <= RECONNECT_NS:
@@ -224,7 +224,8 @@ class Links:
 
     def _judge_clocks(self, now_ns: int) -> None:
         technical = self._preset.technical[CLOCK_UNTRUSTED]
-        for gateway in self.gateways:
+        alarming = {key.gateway for key in self._book.open if key.condition == CLOCK_UNTRUSTED}
+        for gateway in [g for g in self.gateways if g.untrusted_since_ns != NEVER or g.name in alarming]:
             key = Key(CLOCK_UNTRUSTED, gateway=gateway.name)
             since_ns = gateway.untrusted_since_ns
             if since_ns == NEVER:
