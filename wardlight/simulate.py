@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import tempfile
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -21,6 +22,7 @@ from gateway.config import UplinkConfig
 from gateway.spool import Spool
 from gateway.uplink import Uplink, UplinkStats
 from simulators import gateway as simulated
+from simulators.mqtt_wearables import WifiWard
 from simulators.scenario import Scenario, load_scenario, shipped_scenario
 from simulators.truth import Truth
 from wardlight.cable import Cable
@@ -160,19 +162,41 @@ async def until_interrupted(work: Callable[[asyncio.Event], Awaitable[None]]) ->
         raise KeyboardInterrupt from None
 
 
+def run_wifi(scenario: Scenario, *, url: str, seed: int) -> int:
+    """Wi-Fi wearables until Ctrl-C or SIGTERM; how many messages were lost or never acknowledged."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with WifiWard(scenario, url=url, start_ns=now_ns(), seed=seed) as ward:
+        typer.echo(f"{len(scenario.patients)} patients with Wi-Fi wearables → {url}   (Ctrl-C stops)")
+        ward.run(lambda due_ns: stop.wait(max(0.0, (due_ns - now_ns()) / 1e9)))
+    lost = ward.dropped + ward.unanswered
+    if lost:
+        typer.echo(f"{lost:,} messages were not acknowledged: a wearable without a gateway has no spool.", err=True)
+    return lost
+
+
 def simulate_command(
     url: Annotated[str, typer.Option(help="The server: ingest's endpoint or a broker.")] = "mqtt://127.0.0.1:1883",
     scenario: Annotated[str, typer.Option(help="A shipped scenario's name or a .toml file.")] = "demo",
     spools: Annotated[Path | None, typer.Option(help="Where spools live; a temporary folder if absent.")] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same bodies.")] = 1,
+    wifi: Annotated[bool, typer.Option("--wifi", help="Wearables that publish JSON themselves: no gateway.")] = False,
 ) -> None:
     """Run simulated patients, wearables and gateways against a server, until Ctrl-C; a second one does not wait.
 
     At the end what is still spooled gets half a minute to arrive; exit code 1 when it did not.
 
-    [bold]Example[/]: wardlight simulate --scenario demo --url mqtt://127.0.0.1:1883
+    [bold]Examples[/]
+
+    wardlight simulate --scenario demo --url mqtt://127.0.0.1:1883
+
+    wardlight simulate --scenario calm --wifi
     """
     story = choose_scenario(scenario)
+    if wifi:
+        unanswered = run_wifi(story, url=url, seed=seed)
+        raise typer.Exit(1 if unanswered else 0)
     with folder_or_temporary(spools, "wardlight-spools-") as folder:
         ward = SimulatedWard(story, url=url, spools=folder, start_ns=now_ns(), seed=seed)
         typer.echo(f"{len(story.patients)} patients on {len(story.gateways)} gateways → {url}   (Ctrl-C stops)")
