@@ -20,6 +20,7 @@ from vitals.model import ClockSource, GatewayStatus, Presence, Reason, Vital
 
 MOST_UNCERTAIN_MS: Final = 1_000.0  # a time less certain than this is not trusted
 RECONNECT_NS: Final = 30_000_000_000  # for gateways after our restart, and for the wearables of one that is back
+STATUS_NS: Final = 75_000_000_000  # two and a half status periods: so long a gateway is there, though it hears nobody
 _EMPTY_PCT: Final = 5.0  # a device that fell silent with less is taken to be empty
 
 
@@ -122,14 +123,13 @@ class Links:
 
     def _is_down(self, index: int, gateway: Gateway, now_ns: int) -> bool:
         """Whether a gateway that brings no data is to be called down."""
-        delay_ns = self._preset.technical[GATEWAY_DOWN].delay_ns
         if index in self.down and gateway.presence == Presence.ONLINE and gateway.online_since_ns > gateway.data_ns:
             return now_ns - gateway.online_since_ns <= RECONNECT_NS
-        if now_ns - self.since_ns <= RECONNECT_NS:
-            return index in self.down
+        if gateway.data_ns <= self.since_ns and now_ns - self.since_ns <= RECONNECT_NS:
+            return index in self.down  # it may still be on its way back to us
         if gateway.presence != Presence.ONLINE:
             return True
-        quiet = now_ns - gateway.status_ns > delay_ns
+        quiet = now_ns - gateway.status_ns > STATUS_NS
         if not quiet or index in self.down:
             return quiet
         return len(self._slots_behind(index)) >= 2  # one device alone may just be out of reach

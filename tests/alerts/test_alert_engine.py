@@ -281,6 +281,18 @@ def test_a_clock_that_was_ahead_and_is_set_back_blinds_nobody() -> None:
     assert ("gateway_down", "raised") in told(world.wait(61))
 
 
+def test_a_gateway_that_says_it_is_there_is_not_down_because_its_devices_are_silent() -> None:
+    world = World(single_device_ward(2))
+    world.run(0, 5, "d-0", "d-1")
+    for at_s in range(5, 300, 30):
+        status = GatewayStatus("gw-1", Presence.ONLINE, T0 + at_s * S)
+        world.position += 1
+        world.history += world.engine.step([(T0 + at_s * S, status)], world.position, T0 + at_s * S)
+        world.wait(at_s + 29)
+    assert told(world.history) == [("no_data", "raised"), ("no_data", "raised")], "one for each bed, and no flapping"
+    assert ("gateway_down", "raised") in told(world.wait(400)), "when its status stays away too"
+
+
 def test_a_gateway_that_brings_its_backlog_is_down_until_that_is_current() -> None:
     world = World(single_device_ward(2))
     world.run(0, 5, "d-0", "d-1")
