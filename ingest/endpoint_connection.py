@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from mqtt5 import DisconnectReasonCode
 
-from ingest.mqtt_admission import Door
-from ingest.mqtt_events import Closed, Event, Opened
-from ingest.mqtt_session import Session
+from ingest.mqtt.admission import Door
+from ingest.mqtt.events import Closed, Event, Opened
+from ingest.mqtt.session import Session
 
 if TYPE_CHECKING:
     from ingest.endpoint import Endpoint

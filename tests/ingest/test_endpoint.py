@@ -15,9 +15,9 @@ import mqtt5
 import pytest
 from source_probe import SourceProbe, eventually
 
-from ingest import mqtt311
 from ingest.endpoint import Endpoint
-from ingest.mqtt_events import SessionBounds
+from ingest.mqtt import v311
+from ingest.mqtt.events import SessionBounds
 from vitals.wire import MAX_PAYLOAD_BYTES
 
 
@@ -407,7 +407,7 @@ async def test_random_bytes_close_their_connection_only(probe: SourceProbe, endp
     async with client(endpoint, "bystander") as bystander:
         for number in range(150):
             async with raw(endpoint) as wire:
-                prefix = [b"", mqtt5.ConnectPacket(f"c{number}").write(), mqtt311.write(mqtt5.ConnectPacket("c"))]
+                prefix = [b"", mqtt5.ConnectPacket(f"c{number}").write(), v311.write(mqtt5.ConnectPacket("c"))]
                 wire.send(rng.choice(prefix) + damaged(rng, publish(rng.randbytes(20)).write() * 5))
                 wire._writer.write_eof()
                 with contextlib.suppress(ValueError):  # the answer may be in 3.1.1
