@@ -36,6 +36,10 @@ SNAPSHOT_NS: Final = 10_000_000_000  # how much is replayed after a restart
 _PORTION: Final = 200  # ingest records judged at once: the event loop is not held up for long by a backlog
 _PORTION_BYTES: Final = 4 << 20
 _FULL_RETRY_S: Final = 1.0
+_NOT_WATCHING: Final = (
+    "The server takes nothing in: its disk is full, or it is overloaded. No alarm will come. "
+    "Watch the patients directly, and call the operator."
+)
 STANDSTILL_NS: Final = 5_000_000_000  # ten ticks: a busy second is none, and every silence is given longer than this
 
 _log = structlog.get_logger(__name__)
@@ -130,7 +134,11 @@ class AlertService:
     def tiles(self) -> tuple[Tile, ...]:
         """One tile per patient of the ward, as of now."""
         found = self._engine.tiles(self._now_ns())
-        return tuple(map(without_server, found)) if self._waiting or self._deaf() else found
+        return tuple(map(without_server, found)) if self.trouble() else found
+
+    def trouble(self) -> str:
+        """What keeps the server from watching anybody, for people; empty when nothing does."""
+        return _NOT_WATCHING if self._waiting or self._deaf() else ""
 
     def alarms(self) -> tuple[OpenAlarm, ...]:
         """The open alarms, the worst first."""

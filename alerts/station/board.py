@@ -17,7 +17,7 @@ from alerts.view import OpenAlarm, Tile
 
 
 class LiveView(Protocol):
-    """What the alert engine shows. All three answer at once, from memory; called on the event loop."""
+    """What the alert engine shows. All answer at once, from memory; called on the event loop."""
 
     def tiles(self) -> Sequence[Tile]:
         """Every patient of the ward."""
@@ -25,6 +25,10 @@ class LiveView(Protocol):
 
     def alarms(self) -> Sequence[OpenAlarm]:
         """Every open alarm."""
+        ...
+
+    def trouble(self) -> str:
+        """What keeps the server from watching anybody, as a sentence for a nurse; empty when nothing does."""
         ...
 
     def acknowledge(self, alarm_id: str, actor: str) -> Acknowledged:
@@ -66,6 +70,7 @@ class Board:
             up_s=round(self._monotonic_s(), 3),
             clock=clock_with_seconds(now_ns, self.zone),
             stale_after_s=STALE_AFTER_S,
+            trouble=self.live.trouble(),
             tiles=show_tiles(self.live.tiles(), alarms, now_ns, self.zone),
             alarms=show_alarms(alarms, now_ns, self.zone),
         )

@@ -89,6 +89,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     up_s: float
     clock: str
     stale_after_s: float
+    trouble: str  # what keeps the server itself from watching; empty when nothing does
     tiles: list[ShownTile]
     alarms: list[ShownAlarm]
 

@@ -206,8 +206,10 @@ async def test_what_a_deaf_server_misses_is_not_blamed_on_the_radio(desk: Desk) 
         desk.now_ns += 60 * S
         tile = service.tiles()[0]
         assert {tile.reason, *(vital.reason for vital in tile.vitals)} == {Reason.STORE_DOWN}
+        assert "Watch the patients directly" in service.trouble()
         deaf.clear()
         assert service.tiles()[0].reason is not Reason.STORE_DOWN
+        assert service.trouble() == ""
 
 
 async def test_a_channel_goes_on_where_it_stood(desk: Desk) -> None:

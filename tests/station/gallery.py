@@ -115,11 +115,15 @@ class PretendedWard:
         self.beds = list(beds)
         self.now_ns = now_ns
         self.acknowledged: list[tuple[str, str]] = []
+        self.says = ""  # what keeps the server itself from watching
         begun_ns = now_ns()
         self._alarms = {alarm_id: self._alarm(alarm_id, begun_ns) for alarm_id in OPEN}
 
     def tiles(self) -> list[Tile]:
         return [self._tile(bed) for bed in self.beds]
+
+    def trouble(self) -> str:
+        return self.says
 
     def alarms(self) -> list[OpenAlarm]:
         return list(self._alarms.values())
