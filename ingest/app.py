@@ -54,8 +54,8 @@ class IngestService:
     """See the module's text. Sources `offer` to `intake` and heed its `congested`.
 
     `patient_of`: device → pseudonym. `now_ns`: the time, UTC. `publish_receipt`: called from the event loop with a
-    topic and a payload after each commit; a receipt that is lost is repeated with the next message. Opening raises
-    `JournalCorruptError` for a journal whose receipts cannot be read.
+    topic and a payload after each commit; a receipt that is lost is repeated with the next message. `site`: ours, see
+    `Pipeline`. Opening raises `JournalCorruptError` for a journal whose receipts cannot be read.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class IngestService:
         patient_of: Mapping[str, str],
         now_ns: Callable[[], int],
         publish_receipt: Callable[[str, bytes], None],
+        site: str | None = None,
     ) -> None:
         self.intake = Intake()
         self.stats = Stats()
@@ -75,7 +76,7 @@ class IngestService:
         self._publish_receipt = publish_receipt
         self._trimmed_at_ns = now_ns()
         self._ledger = ReceiptLedger(journal.marks(MARK_PREFIX))
-        self._pipeline = Pipeline(patient_of, self._ledger)
+        self._pipeline = Pipeline(patient_of, self._ledger, site=site)
         for block in _last_blocks(journal):
             self._pipeline.warm_up(block)
 

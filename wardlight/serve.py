@@ -67,9 +67,10 @@ def serve_command(
         tls = server_tls(tls_cert, tls_key, client_ca)
     elif broker is None:
         _require_loopback(host)
+    of_ward = read_ward(ward)
     config = ServerConfig(
         data=DataFolder(data),
-        ward=read_ward(ward),
+        ward=of_ward,
         preset=read_preset(configuration, folder),
         endpoint=None if broker else EndpointConfig(host=host, port=port),
         tls=tls,
@@ -77,6 +78,8 @@ def serve_command(
         if broker is None
         else BrokerConfig(
             url=broker,
+            site=of_ward.site,
+            client_id=f"wardlight-ingest-{of_ward.site}",
             username=broker_user,
             password_file=str(broker_password_file) if broker_password_file else None,
             ca_file=str(broker_ca) if broker_ca else None,

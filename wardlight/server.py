@@ -121,6 +121,7 @@ async def serving(config: ServerConfig) -> AsyncIterator[Server]:
             patient_of=config.ward.patient_of(),
             now_ns=now_ns,
             publish_receipt=sources.publish,
+            site=config.ward.site,
         )
         store = StoreConsumer(journal, writer, now_ns=now_ns)
         async with asyncio.TaskGroup() as tasks:
