@@ -24,6 +24,7 @@ from alerts.notify.outbox import Channel
 from alerts.notify.worker import ChannelWorker, RetryDelay, cursor_name
 from alerts.recovery import BEFORE_MARK, CURSOR, SNAPSHOT_MARK, arrivals, recover
 from alerts.snapshot import encode_snapshot
+from alerts.tiles import without_server
 from alerts.view import OpenAlarm, Tile
 from vitals.errors import JournalFullError, RetryableError
 from vitals.follow import follow
@@ -35,6 +36,11 @@ SNAPSHOT_NS: Final = 10_000_000_000  # how much is replayed after a restart
 _PORTION: Final = 200  # ingest records judged at once: the event loop is not held up for long by a backlog
 _PORTION_BYTES: Final = 4 << 20
 _FULL_RETRY_S: Final = 1.0
+_NOT_WATCHING: Final = (
+    "The server takes nothing in: its disk is full, or it is overloaded. No alarm will come. "
+    "Watch the patients directly, and call the operator."
+)
+STANDSTILL_NS: Final = 5_000_000_000  # ten ticks: a busy second is none, and every silence is given longer than this
 
 _log = structlog.get_logger(__name__)
 
@@ -43,7 +49,8 @@ class AlertService:
     """Use `run` as a task; the rest may be called on its event loop at any time.
 
     `ingest`: the ingest journal; `keep_cursor=False` when another process writes it. `alarms`: the alarm journal, which
-    this service alone writes. Raises `ConfigurationError` for limits that contradict each other.
+    this service alone writes. `standstill_ns`: see `_after_standstill`. `deaf`: whether the server takes in nothing,
+    such as with a full disk. Raises `ConfigurationError` for limits that contradict each other.
     """
 
     def __init__(
@@ -57,6 +64,8 @@ class AlertService:
         now_ns: Callable[[], int] = time.time_ns,
         keep_cursor: bool = True,
         delay_s: RetryDelay | None = None,
+        standstill_ns: int = STANDSTILL_NS,
+        deaf: Callable[[], bool] = lambda: False,
     ) -> None:
         self._ingest = ingest
         self._alarms = alarms
@@ -68,6 +77,9 @@ class AlertService:
         self._waiting: tuple[AlarmEvent, ...] = ()
         recovered = recover(ingest, alarms, ward, preset, now_ns())
         self._engine = recovered.engine
+        self._stepped_ns = now_ns()
+        self._standstill_ns = standstill_ns
+        self._deaf = deaf
         self.unreadable = recovered.unreadable  # ingest records that could not be decoded
         _log.info("alerts_recovered", position=self._engine.position, replayed=recovered.replayed)
         self._save(recovered.events)
@@ -121,7 +133,12 @@ class AlertService:
 
     def tiles(self) -> tuple[Tile, ...]:
         """One tile per patient of the ward, as of now."""
-        return self._engine.tiles(self._now_ns())
+        found = self._engine.tiles(self._now_ns())
+        return tuple(map(without_server, found)) if self.trouble() else found
+
+    def trouble(self) -> str:
+        """What keeps the server from watching anybody, for people; empty when nothing does."""
+        return _NOT_WATCHING if self._waiting or self._deaf() else ""
 
     def alarms(self) -> tuple[OpenAlarm, ...]:
         """The open alarms, the worst first."""
@@ -174,24 +191,38 @@ class AlertService:
         while True:
             await asyncio.sleep(TICK_S)
             await self._step((), self._engine.position)
-            if self._now_ns() - saved_ns >= SNAPSHOT_NS and not self._waiting:
+            if abs(self._now_ns() - saved_ns) >= SNAPSHOT_NS and not self._waiting:
                 saved_ns = self._now_ns()
                 self._try_to_save()
 
     async def _step(self, found: Sequence[Arrival], position: int) -> None:
         async with self._deciding:
-            events = self._engine.step(found, position, self._now_ns())
+            now_ns = self._now_ns()
+            events = self._after_standstill(now_ns) + self._engine.step(found, position, now_ns)
             await self._commit_at_last(events)
         self._judged.set()
 
+    def _after_standstill(self, now_ns: int) -> tuple[AlarmEvent, ...]:
+        """Resume as after a restart when this process stood still (frozen, disk full) or the clock was set."""
+        before_ns, self._stepped_ns = self._stepped_ns, now_ns
+        if abs(now_ns - before_ns) <= self._standstill_ns:
+            return ()
+        seconds = abs(now_ns - before_ns) // 1_000_000_000
+        what = "stood still or the clock was set ahead" if now_ns > before_ns else "saw the clock set back"
+        _log.warning("alerts_stood_still", seconds=seconds, what=what)
+        return self._engine.resume(min(before_ns, now_ns), now_ns, f"The alert engine {what}: {seconds} s")
+
     async def _commit_at_last(self, events: tuple[AlarmEvent, ...]) -> None:
         self._waiting += events
+        said = False
         while self._waiting:
             try:
                 self._commit(self._waiting)
                 self._waiting = ()
             except JournalFullError as error:
-                _log.error("alarms_not_journalled", waiting=len(self._waiting), reason=str(error))
+                if not said:
+                    _log.error("alarms_not_journalled", waiting=len(self._waiting), reason=str(error))
+                said = True
                 await asyncio.sleep(_FULL_RETRY_S)
 
     def _commit(self, events: tuple[AlarmEvent, ...]) -> None:

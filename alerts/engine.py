@@ -98,9 +98,13 @@ class Engine:
         return self.book.take()
 
     def resume(self, down_since_ns: int, now_ns: int, detail: str) -> tuple[AlarmEvent, ...]:
-        """Carry on after a restart: note the gap; every source gets time to come back before it counts as silent."""
+        """Carry on after a restart: note the gap; every source gets time to come back before it counts as silent.
+
+        The clock may have been set back: nothing known is of later than `now_ns`, or all that comes would be late.
+        """
         self.book.begin(self.position, now_ns)
-        self.links.since_ns = now_ns
+        self.links.resume(now_ns)
+        self.table.forget_after(now_ns)
         finding = Finding(Kind.TECHNICAL, down_since_ns, detail=detail)
         self.book.note(ENGINE_DOWN, finding, notify=now_ns - down_since_ns > SHORT_GAP_NS)
         return self.book.take()

@@ -20,6 +20,7 @@ from vitals.model import ClockSource, GatewayStatus, Presence, Reason, Vital
 
 MOST_UNCERTAIN_MS: Final = 1_000.0  # a time less certain than this is not trusted
 RECONNECT_NS: Final = 30_000_000_000  # for gateways after our restart, and for the wearables of one that is back
+STATUS_NS: Final = 75_000_000_000  # two and a half status periods: so long a gateway is there, though it hears nobody
 _EMPTY_PCT: Final = 5.0  # a device that fell silent with less is taken to be empty
 
 
@@ -87,6 +88,15 @@ class Links:
         elif gateway.untrusted_since_ns == NEVER:
             gateway.untrusted_since_ns = at_ns
 
+    def resume(self, now_ns: int) -> None:
+        """Listen afresh from `now_ns` on; what was heard later than that was told by a clock that is set back now."""
+        self.since_ns = now_ns
+        for gateway in self.gateways:
+            gateway.data_ns = min(gateway.data_ns, now_ns)
+            gateway.status_ns = min(gateway.status_ns, now_ns)
+            gateway.online_since_ns = min(gateway.online_since_ns, now_ns)
+            gateway.untrusted_since_ns = min(gateway.untrusted_since_ns, now_ns)
+
     def tick(self, now_ns: int) -> None:
         """Raise and end what time alone brings about."""
         self._judge_gateways(now_ns)
@@ -96,8 +106,10 @@ class Links:
     # -- gateways ----------------------------------------------------------------------------------------------------
 
     def _judge_gateways(self, now_ns: int) -> None:
-        down = {i for i, gateway in enumerate(self.gateways) if self._is_down(i, gateway, now_ns)}
         technical = self._preset.technical[GATEWAY_DOWN]
+        silent = [i for i, gateway in enumerate(self.gateways) if now_ns - gateway.data_ns > technical.delay_ns]
+        down = {i for i in silent if self._is_down(i, self.gateways[i], now_ns)}
+        down |= {i for i in self.down if self._is_catching_up(i, now_ns)}
         for index in sorted(down | self.down):
             gateway = self.gateways[index]
             key = Key(GATEWAY_DOWN, gateway=gateway.name)
@@ -110,19 +122,25 @@ class Links:
         self.down = down
 
     def _is_down(self, index: int, gateway: Gateway, now_ns: int) -> bool:
-        delay_ns = self._preset.technical[GATEWAY_DOWN].delay_ns
-        if now_ns - gateway.data_ns <= delay_ns:
-            return False
+        """Whether a gateway that brings no data is to be called down."""
         if index in self.down and gateway.presence == Presence.ONLINE and gateway.online_since_ns > gateway.data_ns:
             return now_ns - gateway.online_since_ns <= RECONNECT_NS
-        if now_ns - self.since_ns <= RECONNECT_NS:
-            return index in self.down
+        if gateway.data_ns <= self.since_ns and now_ns - self.since_ns <= RECONNECT_NS:
+            return index in self.down  # it may still be on its way back to us
         if gateway.presence != Presence.ONLINE:
             return True
-        quiet = now_ns - gateway.status_ns > delay_ns
+        quiet = now_ns - gateway.status_ns > STATUS_NS
         if not quiet or index in self.down:
             return quiet
         return len(self._slots_behind(index)) >= 2  # one device alone may just be out of reach
+
+    def _is_catching_up(self, index: int, now_ns: int) -> bool:
+        """Whether a gateway that was down brings only what is of long ago: its beds are not monitored yet."""
+        if now_ns - self.gateways[index].data_ns > self._preset.technical[GATEWAY_DOWN].delay_ns:
+            return False
+        state = self._table.state[: self._table.size]
+        newest_ns = state["fresh_at_ns"][state["gateway"] == index].max(initial=NEVER)
+        return bool(now_ns - newest_ns > self._preset.technical[NO_DATA].delay_ns)
 
     def _slots_behind(self, gateway: int) -> list[int]:
         state = self._table.state[: self._table.size]
@@ -206,7 +224,8 @@ class Links:
 
     def _judge_clocks(self, now_ns: int) -> None:
         technical = self._preset.technical[CLOCK_UNTRUSTED]
-        for gateway in self.gateways:
+        alarming = {key.gateway for key in self._book.open if key.condition == CLOCK_UNTRUSTED}
+        for gateway in [g for g in self.gateways if g.untrusted_since_ns != NEVER or g.name in alarming]:
             key = Key(CLOCK_UNTRUSTED, gateway=gateway.name)
             since_ns = gateway.untrusted_since_ns
             if since_ns == NEVER:

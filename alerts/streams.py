@@ -110,6 +110,11 @@ class StreamTable:
         found: Indices = row[row >= 0]
         return found
 
+    def forget_after(self, now_ns: int) -> None:
+        """Let nothing known be of later than `now_ns`, because the clock was set back: what comes now is newer."""
+        for name in ("newest_at_ns", "fresh_at_ns", "valid_at_ns"):
+            self.state[name] = np.minimum(self.state[name], now_ns)
+
     def _grow(self) -> None:
         more = max(_GROWTH, len(self.state))
         self.state = np.concatenate([self.state, np.zeros(more, STATE_DTYPE)])

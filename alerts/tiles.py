@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -61,6 +62,14 @@ def tiles(
             priority=worst.priority,
             acknowledged=worst.acknowledged,
         )
+
+
+def without_server(tile: Tile) -> Tile:
+    """The tile while the server itself takes nothing in: what went missing is not to be looked for at the bed."""
+    if tile.reason < Reason.RADIO_LOST:
+        return tile
+    vitals = tuple(replace(v, reason=Reason.STORE_DOWN) if v.reason >= Reason.RADIO_LOST else v for v in tile.vitals)
+    return replace(tile, reason=Reason.STORE_DOWN, vitals=vitals)
 
 
 def _worst_alarms(alarms: Iterable[Alarm]) -> tuple[dict[str, _Worst], dict[str, list[Alarm]]]:

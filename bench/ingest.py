@@ -6,7 +6,8 @@
 Every wearable says heart rate, SpO2 and respiratory rate at 1 Hz; a message holds the second of `--per-message`
 wearables; every message has its own connection (a gateway) with the endpoint. The server is the real one, in its own
 process, pinned to one core; the fleet runs in this process on another. Each second `--abnormal` more patients go beyond
-their limits. With `--broker` a real mosquitto stands between, with the configuration that we ship.
+their limits. With `--broker` a real mosquitto stands between, with the configuration that we ship. The first
+`--warm-up` seconds, when every patient and device is new to the server, count for none of the figures but the memory.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from publisher import Tally, all_acknowledged, connect_fleet, run_seconds
 
 from simulators.fleet import Fleet
 
+NEW_S = 5  # a server that meets its fleet for the first time: numbers for names, and rows for streams
 SLOTS = 100  # the fleet's gateways speak at 100 different moments of a second
 
 
@@ -43,6 +45,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--per-message", type=int, default=20)
     parser.add_argument("--abnormal", type=int, default=2, help="patients that begin to alarm, per second")
+    parser.add_argument("--warm-up", type=int, default=NEW_S, help="seconds before the figures begin")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--broker", action="store_true", help="through a real mosquitto")
     parser.add_argument("--profile", type=Path, help="write a cProfile of the server here")
@@ -63,37 +66,39 @@ def run_round(arguments: argparse.Namespace) -> dict[str, Any]:
         port = broker or int(answer(server)["port"])
         if broker:
             answer(server)
-        sent = asyncio.run(load(fleet, port, arguments))
-        assert server.stdin is not None
-        server.stdin.write("stop\n")
-        server.stdin.flush()
+        sent = asyncio.run(load(fleet, port, arguments, lambda: tell(server, "measure")))
+        tell(server, "stop")
         return {"wearables": arguments.wearables, "seconds": arguments.seconds, **sent, **answer(server)}
 
 
-async def load(fleet: Fleet, port: int, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Publish, and wait until everything is acknowledged."""
+async def load(fleet: Fleet, port: int, arguments: argparse.Namespace, measure: Callable[[], None]) -> dict[str, Any]:
+    """Publish, and wait until everything is acknowledged; `measure` is called when the figures begin."""
     tally = Tally()
     random = np.random.default_rng(1)
     connections = await connect_fleet("127.0.0.1", port, list(fleet.gateways), tally)
     offsets_ns = (np.arange(len(fleet.gateways)) % SLOTS) * (1_000_000_000 // SLOTS)
     start_ns = time.time_ns()
     payloads: list[bytes] = []
+    before = 0
+    began_s = 0.0
 
     def message(gateway: int, second: int) -> tuple[str, bytes]:
-        nonlocal payloads
+        nonlocal payloads, before, began_s
         if gateway == 0:
-            if second > 2:
+            if second == arguments.warm_up:
+                measure()
+                before, began_s = len(tally.acknowledge_delays_s), time.monotonic()
+            if second > arguments.warm_up:
                 fleet.make_abnormal(random.integers(0, arguments.wearables, arguments.abnormal))
             payloads = fleet.second(sampled_at_ns=start_ns + second * 1_000_000_000 + offsets_ns, sequence=second + 1)
         return fleet.topics[gateway], payloads[gateway]
 
-    began_s = time.monotonic()
-    await run_seconds(connections, message, arguments.seconds)
+    await run_seconds(connections, message, arguments.warm_up + arguments.seconds)
     complete = await all_acknowledged(tally, 60.0)
     took_s = time.monotonic() - began_s
     for connection in connections:
         connection.close()
-    delays_ms = np.array(tally.acknowledge_delays_s) * 1e3
+    delays_ms = np.array(tally.acknowledge_delays_s[before:]) * 1e3
     return {
         "published": tally.published,
         "acknowledged": tally.acknowledged,
@@ -124,16 +129,21 @@ def started(folder: Path, fleet: Fleet, broker: int | None, profile: Path | None
         os.sched_setaffinity(server.pid, {cores[0]})
         os.sched_setaffinity(0, set(cores[1:]))
     try:
-        assert server.stdin is not None
         url = f"mqtt://127.0.0.1:{broker}" if broker else None
         settings = {"data": str(folder / "data"), "ward": msgspec.to_builtins(fleet.ward()), "broker": url}
-        server.stdin.write(json.dumps(settings) + "\n")
-        server.stdin.flush()
+        tell(server, json.dumps(settings))
         yield server
     finally:
         with contextlib.suppress(BrokenPipeError):
             server.communicate(timeout=30)
         os.sched_setaffinity(0, set(cores))
+
+
+def tell(server: subprocess.Popen[str], word: str) -> None:
+    """Send the server a line."""
+    assert server.stdin is not None
+    server.stdin.write(word + "\n")
+    server.stdin.flush()
 
 
 def answer(server: subprocess.Popen[str]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The server under test of `bench/ingest.py`: the real one, in a process of its own, with its delays noted.
 
-Reads one JSON line of settings from standard input, answers with its port, works until standard input ends, and prints
-one JSON line of figures.
+Reads one JSON line of settings from standard input, answers with its port, begins to measure at the next line, works
+until the one after it, and prints one JSON line of figures.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import logging
 import resource
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -40,6 +41,29 @@ from wardlight.verify import handed_over
 stored_delays_ms: list[np.ndarray[Any, Any]] = []
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where the figures begin."""
+
+    at_ns: int
+    cpu_s: float
+    messages: int
+    readings: int
+    commits: int
+
+    @classmethod
+    def now(cls, server: Server) -> Mark:
+        """The counters as they stand."""
+        counts = server.ingest.stats.counts
+        return cls(
+            time.time_ns(),
+            time.process_time(),
+            counts["messages"],
+            counts["readings"],
+            server.ingest.stats.commits,
+        )
+
+
 class NotingWriter(StoreWriter):
     """A store writer that notes how long each reading took from its publication to the disk."""
 
@@ -58,23 +82,22 @@ def percentiles(values_ms: Sequence[float] | np.ndarray[Any, Any]) -> dict[str, 
     return {"p50": round(float(p50), 1), "p99": round(float(p99), 1), "worst": round(float(np.max(values_ms)), 1)}
 
 
-def figures(server: Server, cpu_s: float) -> dict[str, Any]:
-    """What this process measured, once everything is stored, judged and told."""
+def figures(server: Server, since: Mark, until: Mark) -> dict[str, Any]:
+    """What this process measured between the marks, once everything is stored, judged and told."""
     told = handed_over(server.alarms)
     opened = (Transition.RAISED, Transition.ESCALATED)
     alarms = [
         (told[e.number] - e.at_ns) / 1e6
         for e in read_events(server.alarms)
-        if e.number in told and e.transition in opened
+        if e.number in told and e.transition in opened and e.at_ns > since.at_ns
     ]
-    stats = server.ingest.stats
     return {
-        "cpu_s": round(cpu_s, 2),
+        "cpu_s": round(until.cpu_s - since.cpu_s, 2),
         "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
-        "messages": stats.counts["messages"],
-        "readings": stats.counts["readings"],
-        "commits": stats.commits,
-        "rejected": sum(stats.rejected.values()),
+        "messages": until.messages - since.messages,
+        "readings": until.readings - since.readings,
+        "commits": until.commits - since.commits,
+        "rejected": sum(server.ingest.stats.rejected.values()),
         "stored_ms": percentiles(np.concatenate(stored_delays_ms) if stored_delays_ms else []),
         "alarm_ms": percentiles(alarms),
         "alarms": len(alarms),
@@ -82,7 +105,7 @@ def figures(server: Server, cpu_s: float) -> dict[str, Any]:
 
 
 async def work(settings: dict[str, Any]) -> None:
-    """Serve until standard input ends."""
+    """Serve as the lines of standard input say."""
     broker = settings["broker"]
     config = ServerConfig(
         data=DataFolder(Path(settings["data"])),
@@ -96,12 +119,14 @@ async def work(settings: dict[str, Any]) -> None:
     async with serving(config) as server:
         await asyncio.sleep(4)  # what the start costs, the import of scipy among it, is not part of the figures
         print(json.dumps({"port": server.endpoint.port if server.endpoint else 0}), flush=True)
-        before_s = time.process_time()
+        await loop.run_in_executor(None, sys.stdin.readline)
+        since = Mark.now(server)
+        stored_delays_ms.clear()
         await loop.run_in_executor(None, sys.stdin.readline)
         await server.settled()
-        cpu_s = time.process_time() - before_s
+        until = Mark.now(server)
         await server.alerts.told()
-        print(json.dumps(figures(server, cpu_s)), flush=True)
+        print(json.dumps(figures(server, since, until)), flush=True)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ import structlog
 from ingest.broker_config import BrokerConfig
 from ingest.broker_link import BrokerLink, LinkLostError
 from ingest.budget import Budget
-from ingest.mqtt_access import route
+from ingest.mqtt.access import route
 from ingest.source import Incoming, Rejection
 from vitals.errors import ConfigurationError
 from vitals.wire import MAX_PAYLOAD_BYTES

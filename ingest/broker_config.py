@@ -28,6 +28,7 @@ class BrokerConfig:
     ca_file: str | None = None
     certificate_file: str | None = None
     key_file: str | None = None
+    site: str = "+"  # whose gateways to hear; "+" for all of the broker's
     client_id: str = "wardlight-ingest"
     session_expiry_s: int = 7 * 86_400  # the broker keeps messages for us over a long weekend
     keep_alive_s: int = 30

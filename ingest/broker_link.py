@@ -29,8 +29,8 @@ _ANSWER_S: Final = 10.0  # to CONNECT and SUBSCRIBE
 _PACKETS_AT_ONCE: Final = 64  # then the rest of the service has its turn
 _TICK_S: Final = 1.0  # how often keep-alive is looked after
 _SUBSCRIPTIONS: Final = (
-    (f"wardlight/v{TOPIC_VERSION}/+/+/batch", SubscribeOptions.RETAIN_DO_NOT_SEND),  # readings are never retained
-    (f"wardlight/v{TOPIC_VERSION}/+/+/status", SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE),
+    ("batch", SubscribeOptions.RETAIN_DO_NOT_SEND),  # readings are never retained
+    ("status", SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE),
 )
 
 
@@ -211,8 +211,9 @@ class BrokerLink:
         if reason.is_failure:
             self._lose(f"broker {self._config.place} refused ingest ({reason}): check user, password and certificate")
             return
+        everybody = f"wardlight/v{TOPIC_VERSION}/{self._config.site}/+"
         self._client.subscribe(
-            [(topic, SubscribeOptions(qos=1, retainHandling=retain)) for topic, retain in _SUBSCRIPTIONS]
+            [(f"{everybody}/{name}", SubscribeOptions(qos=1, retainHandling=keep)) for name, keep in _SUBSCRIPTIONS]
         )
 
     def _subscribed(

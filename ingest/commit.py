@@ -40,10 +40,11 @@ class Effects:
 
 
 class Commit:
-    """Sorts messages; `accepted` are the batches whose readings are to be judged."""
+    """Sorts messages; `accepted` are the batches whose readings are to be judged. `site`: ours, `None` for any."""
 
-    def __init__(self, change: LedgerChange) -> None:
+    def __init__(self, change: LedgerChange, site: str | None = None) -> None:
         self.change = change
+        self._site = site
         self.effects = Effects()
         self.accepted: list[Accepted] = []
         self._statuses: list[tuple[int, bytes]] = []
@@ -62,6 +63,9 @@ class Commit:
             self._refuse(message, error.reason, error.field, str(error))
 
     def _sort_by_topic(self, message: Incoming, topic: Topic) -> None:
+        if self._site not in (None, topic.site):
+            sentence = f"this is the ingest of site {self._site!r}: correct the gateway's site, it keeps its readings"
+            raise MalformedMessageError("site", "topic", sentence)
         if topic.name == "batch":
             self._sort_batch(message, topic)
         elif topic.name == "status":

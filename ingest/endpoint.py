@@ -25,8 +25,8 @@ from ingest.budget import Budget
 from ingest.endpoint_config import EndpointConfig, EndpointStats
 from ingest.endpoint_connection import Connection
 from ingest.endpoint_downlink import Downlink
-from ingest.mqtt_admission import Authenticate
-from ingest.mqtt_events import (
+from ingest.mqtt.admission import Authenticate
+from ingest.mqtt.events import (
     Closed,
     Event,
     Message,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from ingest.mqtt_events import SessionBounds
+from ingest.mqtt.events import SessionBounds
 
 
 @dataclass(frozen=True, slots=True)

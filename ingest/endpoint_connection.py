@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from mqtt5 import DisconnectReasonCode
 
-from ingest.mqtt_admission import Door
-from ingest.mqtt_events import Closed, Event, Opened
-from ingest.mqtt_session import Session
+from ingest.mqtt.admission import Door
+from ingest.mqtt.events import Closed, Event, Opened
+from ingest.mqtt.session import Session
 
 if TYPE_CHECKING:
     from ingest.endpoint import Endpoint
@@ -106,7 +106,7 @@ class Connection(asyncio.Protocol):
     def tick(self, now_s: float) -> None:
         """Let time pass; it does not count for a peer that is not being read."""
         if self._closing_since_s is None:
-            if not self._endpoint.paused:
+            if not self._is_held():
                 self.take(self.session.tick(now_s))
         elif now_s - self._closing_since_s > self._endpoint.config.linger_s:
             self._transport.abort()
@@ -147,7 +147,15 @@ class Connection(asyncio.Protocol):
             self._endpoint.hold_bytes(self, change)
 
     def _may_read(self) -> bool:
-        return not (self._endpoint.paused or self.session.blocked)
+        return not (self._is_held() or self.session.blocked)
+
+    def _is_held(self) -> bool:
+        """Whether the paused endpoint does not read this peer.
+
+        While there is room, a newcomer may still say who it is: a gateway that reconnects through a long pause then
+        takes over from its dead connection, and they do not pile up.
+        """
+        return self._endpoint.paused and (self.key is not None or self._endpoint.budget.exceeded)
 
 
 def _common_name(certificate: dict[str, Any] | None) -> str | None:

@@ -47,6 +47,11 @@ class Intake:
         """Whether sources should stop reading."""
         return not self._relieved.is_set()
 
+    @property
+    def plenty(self) -> bool:
+        """Whether what is not done fills a commit."""
+        return self._messages >= MAX_MESSAGES or self._bytes >= MAX_COMMIT_BYTES
+
     async def congestion(self) -> None:
         """Wait until sources should stop reading."""
         await self._congested.wait()

@@ -31,11 +31,15 @@ class Pipeline:
     """See the module's text.
 
     `patient_of`: device → pseudonym; a device that is missing there is stored with patient `""`. `ledger`: as
-    restored from the journal's marks.
+    restored from the journal's marks. `site`: ours; messages under another's topics are set aside unreceipted, so that
+    their gateway keeps them. `None` takes any.
     """
 
-    def __init__(self, patient_of: Mapping[str, str], ledger: ReceiptLedger | None = None) -> None:
+    def __init__(
+        self, patient_of: Mapping[str, str], ledger: ReceiptLedger | None = None, *, site: str | None = None
+    ) -> None:
         self.patient_of = patient_of
+        self._site = site
         self._ledger = ledger or ReceiptLedger()
         self._signals = SignalStage()
 
@@ -44,7 +48,7 @@ class Pipeline:
         if len(messages) > MAX_MESSAGES:
             msg = f"a commit takes at most {MAX_MESSAGES} messages"
             raise ValueError(msg)
-        commit = Commit(self._ledger.begin())
+        commit = Commit(self._ledger.begin(), self._site)
         for message in messages:
             commit.sort(message)
         blocks, keep = self._process(commit) if commit.accepted else ([], _nothing)
@@ -55,7 +59,7 @@ class Pipeline:
 
     def set_aside(self, message: Incoming | Rejection, error: Exception) -> Effects:
         """The effects of a message that `feed` failed on: kept as poison with reason `internal`, and receipted."""
-        commit = Commit(self._ledger.begin())
+        commit = Commit(self._ledger.begin(), self._site)
         commit.refuse_internal(message.incoming if isinstance(message, Rejection) else message, error)
         effects = commit.finish([])
         self._ledger.apply(commit.change)

@@ -113,6 +113,8 @@ def _expand(given: Path) -> list[Path]:
 def read_recording(path: Path) -> Recording:
     """One recording, by the ending of its name; raises `RecordingError`."""
     reader = _READERS.get(path.suffix)
+    if reader is None and not path.exists():
+        raise RecordingError(f"{path}: no such file; give a recording or a folder of them")
     if reader is None:
         raise RecordingError(f"{path}: unknown ending; a recording is {', '.join(sorted(_READERS))}")
     if not path.is_file():

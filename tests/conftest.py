@@ -6,7 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from mosquitto_process import MOSQUITTO, Mosquitto, free_port
+
+settings.register_profile("wardlight", deadline=None, print_blob=True)  # a busy machine is no failure
+settings.load_profile("wardlight")
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ PURE: Final = (
     *("gateway.config", "gateway.uplink_state"),
     *(
         "ingest." + name
-        for name in ("commit", "budget", "mqtt*", "pipeline", "receipts", "source", "streams", "validate")
+        for name in ("commit", "budget", "mqtt.*", "pipeline", "receipts", "source", "streams", "validate")
     ),
     "ingest.signals.*",
     *("ingest.store." + name for name in ("answers", "blobs", "retention", "rollup", "rows", "waveform_blobs")),

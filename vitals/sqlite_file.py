@@ -19,7 +19,7 @@ from vitals.errors import ConfigurationError, PermanentError, RetryableError
 
 _BUSY_TIMEOUT_MS: Final = 5_000
 _WAL_BYTES: Final = 16 << 20  # between checkpoints: fewer fsyncs of the main file, a bounded log
-_DISK_FAILED: Final = (apsw.FullError, apsw.IOError, apsw.CantOpenError)
+_DISK_FAILED: Final = (apsw.FullError, apsw.IOError, apsw.CantOpenError, apsw.ReadOnlyError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class FileKind:
 
 
 def connect(path: Path, kind: FileKind, *, read_only: bool) -> apsw.Connection:
-    """Open `path`; a writer creates it. Raises `ConfigurationError` or `kind.corrupt` with what to do."""
+    """Open `path`; a writer creates it. Raises `ConfigurationError`, `kind.corrupt` or `kind.full` with what to do."""
     flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     try:
         db = apsw.Connection(str(path), flags=flags)
@@ -54,6 +54,8 @@ def connect(path: Path, kind: FileKind, *, read_only: bool) -> apsw.Connection:
         raise ConfigurationError(f"{path} cannot be opened: check that the folder exists and is ours") from error
     except (apsw.NotADBError, apsw.CorruptError) as error:
         raise kind.corrupt(f"{path} is not a readable {kind.noun} ({error}): move it aside and start again") from error
+    except _DISK_FAILED as error:
+        raise kind.full(f"{path} could not be opened ({error}): free disk space or check the disk") from error
     return db
 
 

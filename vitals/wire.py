@@ -48,7 +48,7 @@ Nanoseconds = Annotated[int, Meta(ge=0, le=_MAX_NS)]
 Count = Annotated[int, Meta(ge=0, le=_MAX_NS)]
 Small = Annotated[int, Meta(ge=0, le=0xFFFF)]
 Milliseconds = Annotated[float, Meta(ge=0, le=1e12)]
-Rate = Annotated[float, Meta(gt=0, le=10_000)]
+Rate = Annotated[float, Meta(ge=0.001, le=10_000)]  # slower is no waveform, and would last longer than time can tell
 BlockBytes = Annotated[bytes, Meta(max_length=MAX_WAVEFORM_BYTES)]
 
 

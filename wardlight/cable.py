@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Final, Self
 
@@ -21,6 +22,7 @@ class Cable:
         self._plugged = True
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._relays: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._relay, "127.0.0.1", 0)
@@ -29,9 +31,10 @@ class Cable:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        assert self._server is not None, "entered before"
+        self._server.close()
         self.plug(connected=False)
-        if self._server is not None:
-            self._server.close()
+        await asyncio.gather(*self._relays)
 
     @property
     def port(self) -> int:
@@ -47,23 +50,36 @@ class Cable:
                 writer.transport.abort()
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if not self._plugged:
-            writer.transport.abort()
-            return
-        self._writers.add(writer)
-        with suppress(OSError):
-            far_reader, far_writer = await asyncio.open_connection(*self._target)
-            self._writers.add(far_writer)
+        relay = asyncio.current_task()
+        assert relay is not None
+        self._relays.add(relay)
+        relay.add_done_callback(self._relays.discard)
+        with self._joined(writer):
+            if not self._plugged:
+                return
             with suppress(OSError):
-                await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
-            far_writer.transport.abort()
-            self._writers.discard(far_writer)
-        writer.transport.abort()
-        self._writers.discard(writer)
+                far_reader, far_writer = await asyncio.open_connection(*self._target)
+                with self._joined(far_writer):
+                    ways = [asyncio.ensure_future(_copy(*way)) for way in ((reader, far_writer), (far_reader, writer))]
+                    await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+                    writer.transport.abort()
+                    far_writer.transport.abort()
+                    await asyncio.wait(ways)
+
+    @contextmanager
+    def _joined(self, writer: asyncio.StreamWriter) -> Iterator[None]:
+        """One end of a connection: known while it lasts, and reset at the end."""
+        self._writers.add(writer)
+        try:
+            yield
+        finally:
+            self._writers.discard(writer)
+            writer.transport.abort()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(_CHUNK):
-        writer.write(data)
-        await writer.drain()
-    writer.transport.abort()
+    """Until either end is gone."""
+    with suppress(OSError):
+        while data := await reader.read(_CHUNK):
+            writer.write(data)
+            await writer.drain()

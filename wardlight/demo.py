@@ -23,7 +23,7 @@ def demo_command(
     report: Annotated[bool, typer.Option("--report", help="No screen; one JSON object at the end.")] = False,
     broker: Annotated[str | None, typer.Option(help="Go through this broker, such as mqtt://127.0.0.1:1883.")] = None,
     scenario: Annotated[str, typer.Option(help="A shipped scenario's name or a .toml file.")] = "demo",
-    station_port: Annotated[int, typer.Option(help="The station page; 0 takes a free one.")] = 8080,
+    station_port: Annotated[int, typer.Option(min=0, max=65_535, help="The station page; 0 takes a free one.")] = 8080,
     data: Annotated[Path | None, typer.Option(help="Keep everything here; a temporary folder if absent.")] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same bodies.")] = 1,
 ) -> None:

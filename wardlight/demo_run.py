@@ -73,7 +73,7 @@ def _server_config(options: DemoOptions) -> ServerConfig:
         ward=demo_ward(options.scenario),
         preset=read_preset(AlertConfig(), Path()),
         endpoint=None if options.broker else EndpointConfig(port=0),
-        broker=BrokerConfig(url=options.broker) if options.broker else None,
+        broker=BrokerConfig(url=options.broker, site=options.scenario.site) if options.broker else None,
         station_port=options.station_port,
         channels=[RecordChannel(Subscription("demo"), path=options.folder / "notifications.jsonl")],
         simulated=True,

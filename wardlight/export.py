@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, BinaryIO, Final, Literal
 from zoneinfo import ZoneInfo
 
 import typer
@@ -57,12 +58,14 @@ def export_command(
     start_ns = 0 if start is None else moment_ns(start, zone, "--from")
     end_ns = now_ns() if end is None else moment_ns(end, zone, "--to")
     folder, console = DataFolder(data), Console(stderr=True)
-    out.mkdir(parents=True, exist_ok=True)
     vitals_file, alarms_file = (out / f"{patient}-{what}.{file_format}" for what in ("vitals", "alarms"))
-    with StoreReader(folder.store) as reader, Progress(console=console) as progress, vitals_file.open("wb") as file:
+    with ExitStack() as stack:
+        reader = stack.enter_context(StoreReader(folder.store))
         if patient not in reader.patients():
-            known = ", ".join(name or "(unassigned)" for name in reader.patients()[:12])
+            known = ", ".join(name or "(unassigned)" for name in reader.patients()[:12]) or "no readings at all"
             raise ConfigurationError(f"nothing is stored of patient {patient!r}; there are {known}")
+        file = stack.enter_context(_new_file(vitals_file))
+        progress = stack.enter_context(Progress(console=console))
         bar = progress.add_task("vitals", total=1.0)
         samples = export_vitals(
             reader,
@@ -74,11 +77,20 @@ def export_command(
             out=file,
             progress=lambda done: progress.update(bar, completed=done),
         )
-    with Journal(folder.alarms, read_only=True) as journal, alarms_file.open("wb") as file:
+    with Journal(folder.alarms, read_only=True) as journal, _new_file(alarms_file) as file:
         events = AlarmLogReader(journal).alarm_events(patient, start_ns, end_ns)
         rows = [{**as_record(e), "at_ns": e.at_ns, "decided_at_ns": e.decided_at_ns} for e in events]
         alarms = export_alarms(rows, _ALARM_FIELDS, time_zone=zone.key, file_format=file_format, out=file)
     console.print(f"{samples:,} readings → {vitals_file}\n{alarms:,} alarm entries → {alarms_file}")
+
+
+def _new_file(path: Path) -> BinaryIO:
+    """Open `path` for writing, and its folder; raises `ConfigurationError`."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("wb")
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written ({error.strerror}): name another --out") from error
 
 
 def moment_ns(text: str, zone: ZoneInfo, option: str) -> int:

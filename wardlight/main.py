@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from vitals.errors import ConfigurationError, WardlightError
 from wardlight import alarms, demo, doctor, export, journal, logs, replay, serve, signals_bench, simulate
@@ -45,14 +46,21 @@ def _options(
 
 def main() -> None:
     """Run the command line; a known error becomes one sentence and an exit code, never a traceback."""
-    console = Console(stderr=True)
     try:
         app()
-    except ConfigurationError as error:
-        console.print(f"[red]wardlight:[/] {error}", highlight=False, soft_wrap=True)
-        sys.exit(2)
-    except WardlightError as error:
-        console.print(f"[red]wardlight:[/] {error}", highlight=False, soft_wrap=True)
-        sys.exit(3)
+    except (WardlightError, BaseExceptionGroup) as error:
+        known = known_error(error)
+        if known is None:
+            raise
+        Console(stderr=True).print(Text("wardlight:", "red"), str(known), markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2 if isinstance(known, ConfigurationError) else 3)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def known_error(error: BaseException) -> WardlightError | None:
+    """The error to tell people; of a group that holds nothing unknown, as task groups raise it, the first one."""
+    if isinstance(error, BaseExceptionGroup):
+        known = [known_error(each) for each in error.exceptions]
+        return None if None in known else known[0]
+    return error if isinstance(error, WardlightError) else None

@@ -24,7 +24,7 @@ def serve_command(
     ward: Annotated[Path, typer.Option(help="The ward file: patients, beds, devices, limits.")],
     data: Annotated[Path, typer.Option(help="The data folder; made when it is missing.")] = DEFAULT_DATA,
     host: Annotated[str, typer.Option(help="Where gateways connect to.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8883,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="0 takes a free one.")] = 8883,
     tls_cert: Annotated[Path | None, typer.Option(help="The server's certificate chain, PEM.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its private key, PEM.")] = None,
     client_ca: Annotated[Path | None, typer.Option(help="The authority that signs the gateways' certificates.")] = None,
@@ -38,7 +38,9 @@ def serve_command(
     broker_password_file: Annotated[Path | None, typer.Option(help="File with the password.")] = None,
     broker_ca: Annotated[Path | None, typer.Option(help="The authority of the broker's certificate.")] = None,
     alerts: Annotated[Path | None, typer.Option(help="alerts.toml: preset and notification channels.")] = None,
-    station_port: Annotated[int, typer.Option(help="The station page, on loopback only; 0 takes a free one.")] = 8080,
+    station_port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="The station page, on loopback only; 0 takes a free one.")
+    ] = 8080,
     simulated: Annotated[
         bool, typer.Option("--simulated", help="Every page says that the data are simulated.")
     ] = False,
@@ -65,9 +67,10 @@ def serve_command(
         tls = server_tls(tls_cert, tls_key, client_ca)
     elif broker is None:
         _require_loopback(host)
+    of_ward = read_ward(ward)
     config = ServerConfig(
         data=DataFolder(data),
-        ward=read_ward(ward),
+        ward=of_ward,
         preset=read_preset(configuration, folder),
         endpoint=None if broker else EndpointConfig(host=host, port=port),
         tls=tls,
@@ -75,6 +78,8 @@ def serve_command(
         if broker is None
         else BrokerConfig(
             url=broker,
+            site=of_ward.site,
+            client_id=f"wardlight-ingest-{of_ward.site}",
             username=broker_user,
             password_file=str(broker_password_file) if broker_password_file else None,
             ca_file=str(broker_ca) if broker_ca else None,

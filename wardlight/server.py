@@ -34,15 +34,17 @@ from ingest.poison import PoisonStore
 from ingest.store.consumer import StoreConsumer
 from ingest.store.reader import StoreReader
 from ingest.store.writer import StoreWriter
+from vitals.errors import ConfigurationError
 from vitals.journal import Bounds, Journal, WhenFull
 from vitals.ward import Ward
+from wardlight.collector import collecting_rarely
 from wardlight.layout import DataFolder, now_ns
 from wardlight.metrics import Metrics
 
 JOURNAL_BYTES: Final = 4 << 30  # about a day of 500 wearables with PPG, for a store that cannot be written
 POISON_BYTES: Final = 256 << 20  # 4,000 messages at their largest, millions of ordinary findings
 ALARM_BYTES: Final = 1 << 30  # years of alarms
-POISON_AGE_S: Final = 90 * 86_400.0  # long enough to find out what a device did last month
+_FOR_EVER_S: Final = 10 * 365 * 86_400.0
 DRAIN_S: Final = 5.0  # at the end, for the consumers to catch up with what was acknowledged
 
 _log: Final = structlog.get_logger("server")
@@ -97,9 +99,10 @@ async def serving(config: ServerConfig) -> AsyncIterator[Server]:
     """
     config.data.create()
     async with AsyncExitStack() as stack:
+        stack.enter_context(collecting_rarely())
         journal = stack.enter_context(Journal(config.data.journal, bounds=Bounds(JOURNAL_BYTES)))
-        poison = stack.enter_context(Journal(config.data.poison, bounds=_dropping(POISON_BYTES, POISON_AGE_S)))
-        alarms = stack.enter_context(Journal(config.data.alarms, bounds=_dropping(ALARM_BYTES, None)))
+        poison = stack.enter_context(Journal(config.data.poison, bounds=_dropping(POISON_BYTES)))
+        alarms = stack.enter_context(Journal(config.data.alarms, bounds=_dropping(ALARM_BYTES)))
         writer = stack.enter_context(StoreWriter(config.data.store))
         reader = stack.enter_context(StoreReader(config.data.store))
         alerts = AlertService(
@@ -109,6 +112,7 @@ async def serving(config: ServerConfig) -> AsyncIterator[Server]:
             preset=config.preset,
             channels=config.channels,
             now_ns=now_ns,
+            deaf=lambda: ingest.intake.congested,
         )
         sources = _Sources()
         ingest = IngestService(
@@ -117,6 +121,7 @@ async def serving(config: ServerConfig) -> AsyncIterator[Server]:
             patient_of=config.ward.patient_of(),
             now_ns=now_ns,
             publish_receipt=sources.publish,
+            site=config.ward.site,
         )
         store = StoreConsumer(journal, writer, now_ns=now_ns)
         async with asyncio.TaskGroup() as tasks:
@@ -155,10 +160,9 @@ async def serving(config: ServerConfig) -> AsyncIterator[Server]:
                 task.cancel()
 
 
-def _dropping(max_bytes: int, max_age_s: float | None) -> Bounds:
-    return Bounds(
-        max_bytes, max_age_s=max_age_s, keep_read_s=max_age_s or 10 * 365 * 86_400.0, when_full=WhenFull.DROP_OLDEST
-    )
+def _dropping(max_bytes: int) -> Bounds:
+    """Bounded by size alone: an age would let one leap of the clock to 2100 empty the journal."""
+    return Bounds(max_bytes, keep_read_s=_FOR_EVER_S, when_full=WhenFull.DROP_OLDEST)
 
 
 def _station(
@@ -201,7 +205,13 @@ class _Sources:
                 tls=config.tls,
                 authenticate=None if config.tls is None else by_certificate,
             )
-            self.endpoint = await stack.enter_async_context(endpoint)
+            try:
+                self.endpoint = await stack.enter_async_context(endpoint)
+            except OSError as error:
+                where = f"port {config.endpoint.port} on {config.endpoint.host}"
+                raise ConfigurationError(
+                    f"gateways: {where} cannot be opened ({error.strerror}); choose another --port or --host"
+                ) from error
         if config.broker is not None:
             broker = BrokerSource(config.broker, ingest.offer, ingest.offer, now_ns=now_ns)
             self.broker = await stack.enter_async_context(broker)

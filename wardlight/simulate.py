@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import tempfile
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -21,6 +22,7 @@ from gateway.config import UplinkConfig
 from gateway.spool import Spool
 from gateway.uplink import Uplink, UplinkStats
 from simulators import gateway as simulated
+from simulators.mqtt_wearables import WifiWard
 from simulators.scenario import Scenario, load_scenario, shipped_scenario
 from simulators.truth import Truth
 from wardlight.cable import Cable
@@ -49,7 +51,15 @@ class SimulatedWard:
     """All gateways of a scenario, connected to a server. `truth` notes every reading that was put into a spool."""
 
     def __init__(
-        self, scenario: Scenario, *, url: str, spools: Path, start_ns: int, seed: int, truth: Truth | None = None
+        self,
+        scenario: Scenario,
+        *,
+        url: str,
+        spools: Path,
+        start_ns: int,
+        seed: int,
+        truth: Truth | None = None,
+        drain_s: float = DRAIN_S,
     ) -> None:
         self._truth = truth
         self._scenario = scenario
@@ -57,6 +67,7 @@ class SimulatedWard:
         self._spools = spools
         self._states = simulated.start(scenario, start_ns=start_ns, seed=seed)
         self.gateways: list[RunningGateway] = []
+        self._drain_s = drain_s
         self.uplink_stats: list[UplinkStats] = []  # as of the end of `run`
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -68,10 +79,15 @@ class SimulatedWard:
             await asyncio.gather(*(self._live(g, stop) for g in self.gateways))
             for running in self.gateways:
                 running.cable.plug(connected=True)
-            await asyncio.gather(*(g.uplink.drained(DRAIN_S) for g in self.gateways))
+            await asyncio.gather(*(g.uplink.drained(self._drain_s) for g in self.gateways))
             self.uplink_stats = [g.uplink.stats for g in self.gateways]
             for task in uplinks:
                 task.cancel()
+
+    def unconfirmed(self) -> tuple[int, str]:
+        """After `run`: how many messages no receipt came for, and what stood in the way."""
+        waiting = sum(stats.spooled for stats in self.uplink_stats)
+        return waiting, "; ".join(sorted({stats.last_error for stats in self.uplink_stats if stats.spooled} - {""}))
 
     async def _connect(self, stack: AsyncExitStack, state: simulated.GatewayState) -> RunningGateway:
         name = state.gateway.gateway
@@ -125,12 +141,39 @@ def folder_or_temporary(folder: Path | None, prefix: str) -> Iterator[Path]:
 
 
 async def until_interrupted(work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
-    """Run `work(stop)`; Ctrl-C or SIGTERM sets `stop`, so that it ends in an orderly manner."""
+    """Run `work(stop)`; Ctrl-C or SIGTERM sets `stop`, so that it ends in an orderly manner.
+
+    A second one does not wait for that: it cancels, and `KeyboardInterrupt` is raised.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    working = asyncio.ensure_future(work(stop))
+
+    def interrupt() -> None:
+        if stop.is_set():
+            working.cancel()
+        stop.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    await work(stop)
+        loop.add_signal_handler(number, interrupt)
+    try:
+        await working
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+def run_wifi(scenario: Scenario, *, url: str, seed: int) -> int:
+    """Wi-Fi wearables until Ctrl-C or SIGTERM; how many messages were lost or never acknowledged."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with WifiWard(scenario, url=url, start_ns=now_ns(), seed=seed) as ward:
+        typer.echo(f"{len(scenario.patients)} patients with Wi-Fi wearables → {url}   (Ctrl-C stops)")
+        ward.run(lambda due_ns: stop.wait(max(0.0, (due_ns - now_ns()) / 1e9)))
+    lost = ward.dropped + ward.unanswered
+    if lost:
+        typer.echo(f"{lost:,} messages were not acknowledged: a wearable without a gateway has no spool.", err=True)
+    return lost
 
 
 def simulate_command(
@@ -138,13 +181,27 @@ def simulate_command(
     scenario: Annotated[str, typer.Option(help="A shipped scenario's name or a .toml file.")] = "demo",
     spools: Annotated[Path | None, typer.Option(help="Where spools live; a temporary folder if absent.")] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same bodies.")] = 1,
+    wifi: Annotated[bool, typer.Option("--wifi", help="Wearables that publish JSON themselves: no gateway.")] = False,
 ) -> None:
-    """Run simulated patients, wearables and gateways against a server, until Ctrl-C.
+    """Run simulated patients, wearables and gateways against a server, until Ctrl-C; a second one does not wait.
 
-    [bold]Example[/]: wardlight simulate --scenario demo --url mqtt://127.0.0.1:1883
+    At the end what is still spooled gets half a minute to arrive; exit code 1 when it did not.
+
+    [bold]Examples[/]
+
+    wardlight simulate --scenario demo --url mqtt://127.0.0.1:1883
+
+    wardlight simulate --scenario calm --wifi
     """
     story = choose_scenario(scenario)
+    if wifi:
+        unanswered = run_wifi(story, url=url, seed=seed)
+        raise typer.Exit(1 if unanswered else 0)
     with folder_or_temporary(spools, "wardlight-spools-") as folder:
         ward = SimulatedWard(story, url=url, spools=folder, start_ns=now_ns(), seed=seed)
         typer.echo(f"{len(story.patients)} patients on {len(story.gateways)} gateways → {url}   (Ctrl-C stops)")
         asyncio.run(until_interrupted(ward.run))
+        waiting, errors = ward.unconfirmed()
+        if waiting:
+            typer.echo(f"The server has not confirmed {waiting:,} messages ({errors or 'no receipt'}).", err=True)
+            raise typer.Exit(1)

@@ -155,8 +155,12 @@ class ChannelWorker:
         self._position = max(self._position, newest)
         self._moved.set()
         if self._position - self._durable >= _LAZY_MOVE:
-            self._journal.move(cursor_name(self.name), self._position)
-            self._durable = self._position
+            try:
+                self._journal.move(cursor_name(self.name), self._position)
+            except JournalFullError as error:  # only trimming waits for it; the next wake tries again
+                _log.warning("cursor_not_moved", channel=self.name, reason=str(error))
+            else:
+                self._durable = self._position
 
     def _has_failed_for(self, seconds: float) -> bool:
         return self._failing_since_ns is not None and self._now_ns() - self._failing_since_ns >= seconds * 1e9

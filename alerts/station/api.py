@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from alerts.alarms import Acknowledged
 from alerts.station.board import Board
 from vitals.errors import WardlightError
 
@@ -67,16 +68,15 @@ async def _acknowledge(board: Board, alarm_id: str, body: bytes) -> Response:
         actor = actor_of(msgspec.json.decode(body or b"{}", type=Acknowledgement).actor)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return problem(400, f'Send a JSON object such as {{"actor": "AB"}}: {error}')
-    alarm = board.open_alarm(alarm_id)
-    if alarm is None:
-        return problem(404, "There is no such open alarm; it may have ended by itself.")
-    if not alarm.audible and alarm.acknowledged_at_ns is not None:
-        return problem(409, f"Acknowledged already, by {alarm.acknowledged_by}.")
     try:
-        board.live.acknowledge(alarm_id, actor)
+        result = board.live.acknowledge(alarm_id, actor)
     except WardlightError as error:
-        _log.warning("station.acknowledge_failed", alarm_id=alarm_id, error=str(error))
-        return problem(503, f"NOT acknowledged: {error}")
+        _log.warning("station_acknowledge_failed", alarm_id=alarm_id, error=str(error))
+        return problem(503, f"NOT acknowledged: {error}.")
+    if result is Acknowledged.UNKNOWN:
+        return problem(404, "There is no such open alarm; it may have ended by itself.")
+    if result is Acknowledged.ALREADY:
+        return problem(409, f"Acknowledged already, by {board.acknowledged_by(alarm_id)}.")
     return answer({"acknowledged": alarm_id, "actor": actor})
 
 

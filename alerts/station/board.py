@@ -10,13 +10,14 @@ from typing import Protocol
 
 import msgspec
 
+from alerts.alarms import Acknowledged
 from alerts.station.snapshot import STALE_AFTER_S, Snapshot, show_alarms, show_tiles
 from alerts.station.words import clock_with_seconds
 from alerts.view import OpenAlarm, Tile
 
 
 class LiveView(Protocol):
-    """What the alert engine shows. All three answer at once, from memory; called on the event loop."""
+    """What the alert engine shows. All answer at once, from memory; called on the event loop."""
 
     def tiles(self) -> Sequence[Tile]:
         """Every patient of the ward."""
@@ -26,8 +27,12 @@ class LiveView(Protocol):
         """Every open alarm."""
         ...
 
-    def acknowledge(self, alarm_id: str, actor: str) -> object:
-        """Note that `actor` took notice of an open alarm."""
+    def trouble(self) -> str:
+        """What keeps the server from watching anybody, as a sentence for a nurse; empty when nothing does."""
+        ...
+
+    def acknowledge(self, alarm_id: str, actor: str) -> Acknowledged:
+        """Note that `actor` took notice of an open alarm; durable on return. May raise `WardlightError`."""
         ...
 
 
@@ -65,6 +70,7 @@ class Board:
             up_s=round(self._monotonic_s(), 3),
             clock=clock_with_seconds(now_ns, self.zone),
             stale_after_s=STALE_AFTER_S,
+            trouble=self.live.trouble(),
             tiles=show_tiles(self.live.tiles(), alarms, now_ns, self.zone),
             alarms=show_alarms(alarms, now_ns, self.zone),
         )
@@ -73,6 +79,7 @@ class Board:
         """The snapshot as one line of JSON: the payload of an event."""
         return msgspec.json.encode(self.snapshot())
 
-    def open_alarm(self, alarm_id: str) -> OpenAlarm | None:
-        """The open alarm of that id."""
-        return next((a for a in self.live.alarms() if a.alarm_id == alarm_id), None)
+    def acknowledged_by(self, alarm_id: str) -> str:
+        """Who took notice of an open alarm; `"somebody"` when that is not known."""
+        found = next((alarm for alarm in self.live.alarms() if alarm.alarm_id == alarm_id), None)
+        return (found and found.acknowledged_by) or "somebody"

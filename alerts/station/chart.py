@@ -1,12 +1,13 @@
 """The chart of one vital over time, as inline SVG: what was measured, and nothing else.
 
 The line ends where a reading is missing or late and starts again where the next one is; the time without a value is
-hatched and says why. Pure: arrays in, text out. Colours, dashes and hatching live in the style sheet.
+shaded and says why. Pure: arrays in, text out. Colours and dashes live in the style sheet.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
@@ -24,6 +25,7 @@ MAX_WIDTH_PX: Final = 2000  # bounds the columns, and with them the size of a ch
 _LEFT, _RIGHT, _TOP, _BOTTOM = 38, 64, 8, 22  # room for the scale, the limits' names and the clock
 _TICK_MINUTES: Final = (1, 2, 5, 10, 15, 20, 30, 60, 120, 240)
 _TICK_PX: Final = 64  # a clock label with air around it
+_NAME_PX: Final = 13  # the height of a limit's name
 
 Cell: TypeAlias = "float | list[float] | None"
 
@@ -45,6 +47,16 @@ class AlarmBand:
     end_ns: int | None
     priority: str
     title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The period a chart shows, and its size on the page; the width is kept within its bounds."""
+
+    start_ns: int
+    end_ns: int
+    width_px: int
+    height_px: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,18 +106,18 @@ class ChartContent:
     bands: Sequence[AlarmBand] = field(default=())
 
 
-def draw(content: ChartContent, *, start_ns: int, end_ns: int, zone: tzinfo, width_px: int, height_px: int) -> str:
+def draw(content: ChartContent, frame: Frame, zone: tzinfo) -> str:
     """The chart as one `<svg>` element; `data-columns` carries what a pointer reads out, one entry a pixel column."""
-    width_px = min(max(width_px, MIN_WIDTH_PX), MAX_WIDTH_PX)
+    width_px = min(max(frame.width_px, MIN_WIDTH_PX), MAX_WIDTH_PX)
     low, high = scale(content)
-    plot = Plot(width_px, height_px, start_ns, end_ns, low, high)
-    label = escape(f"{words.SHORT_LABELS[content.vital]} from {words.clock(start_ns, zone)} "
-                   f"to {words.clock(end_ns, zone)}")  # fmt: skip
+    plot = Plot(width_px, frame.height_px, frame.start_ns, frame.end_ns, low, high)
+    label = escape(f"{words.SHORT_LABELS[content.vital]} from {words.clock(frame.start_ns, zone)} "
+                   f"to {words.clock(frame.end_ns, zone)}")  # fmt: skip
     readout = escape(json.dumps(columns(content.readings, plot), separators=(",", ":")))
     parts = [
-        f'<svg class="chart" role="img" aria-label="{label}" width="{width_px}" height="{height_px}" '
-        f'viewBox="0 0 {width_px} {height_px}" data-left="{_LEFT}" data-top="{_TOP}" data-floor="{plot.floor}" '
-        f'data-start-ms="{start_ns // 1_000_000}" data-end-ms="{end_ns // 1_000_000}" data-columns="{readout}">',
+        f'<svg class="chart" role="img" aria-label="{label}" width="{width_px}" height="{frame.height_px}" '
+        f'viewBox="0 0 {width_px} {frame.height_px}" data-left="{_LEFT}" '
+        f'data-columns="{readout}">',
         *_bands(content.bands, plot),
         *_gaps(content, plot),
         *_value_grid(plot),
@@ -180,11 +192,15 @@ def _clock_ticks(plot: Plot, zone: tzinfo) -> Iterator[int]:
 
 
 def _limits(content: ChartContent, plot: Plot) -> Iterator[str]:
-    for limit in content.limits:
+    name_y = -math.inf
+    for limit in sorted(content.limits, key=lambda limit: -limit.value):
         y = plot.y(limit.value)
+        name_y = max(y, name_y + _NAME_PX)  # names of limits that are close together stand below each other
         name = f"{limit.side} {words.number(content.vital, limit.value)}"
         yield f'<path class="limit {escape(limit.priority)}" d="M{_LEFT} {y:.1f}H{plot.right}"/>'
-        yield f'<text class="limit-name {escape(limit.priority)}" x="{plot.right + 6}" y="{y + 4:.1f}">{name}</text>'
+        yield (
+            f'<text class="limit-name {escape(limit.priority)}" x="{plot.right + 6}" y="{name_y + 4:.1f}">{name}</text>'
+        )
 
 
 def _bands(bands: Sequence[AlarmBand], plot: Plot) -> Iterator[str]:
@@ -206,7 +222,7 @@ def _gaps(content: ChartContent, plot: Plot) -> Iterator[str]:
         why = _why(gap, content.vital)
         yield f'<g class="gap"><title>{escape(why)}</title>'
         yield f'<rect x="{left:.1f}" y="{_TOP}" width="{right - left:.1f}" height="{plot.floor - _TOP}"/>'
-        if right - left > 7 * len(why) + 8:
+        if right - left > 6 * len(why) + 8:
             yield f'<text x="{(left + right) / 2:.1f}" y="{plot.floor - 8}" text-anchor="middle">{escape(why)}</text>'
         yield "</g>"
 

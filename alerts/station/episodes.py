@@ -72,7 +72,6 @@ def _after(episode: Episode | None, event: AlarmEvent, *, still_open: bool) -> E
             event.value,
             event.limit,
         )
-    later = replace(episode, end_ns=end_ns, priority=max(episode.priority, event.priority))
-    if event.transition is Transition.ACKNOWLEDGED:
-        return replace(later, acknowledged_by=event.actor, acknowledged_at_ns=event.decided_at_ns)
-    return later
+    if event.transition is Transition.ACKNOWLEDGED:  # of a latched alarm perhaps, whose condition is over
+        return replace(episode, acknowledged_by=event.actor, acknowledged_at_ns=event.decided_at_ns)
+    return replace(episode, end_ns=end_ns, priority=max(episode.priority, event.priority))

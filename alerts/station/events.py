@@ -111,7 +111,7 @@ class EventHub:
                 frame = framed(self._render())
             except Exception:  # noqa: BLE001 - whatever the view raises, browsers must hear silence, not old values
                 self.failures += 1
-                _log.exception("station.render_failed", failures=self.failures)
+                _log.exception("station_render_failed", failures=self.failures)
                 return
             self.frames += 1
         for mailbox in mailboxes:
@@ -150,7 +150,7 @@ class EventStream:
                     await send({"type": "http.response.body", "body": frame, "more_body": True})
             except TimeoutError:
                 self._hub.dropped += 1
-                _log.warning("station.slow_browser_dropped", frames_skipped=mailbox.replaced)
+                _log.warning("station_slow_browser_dropped", frames_skipped=mailbox.replaced)
                 return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 

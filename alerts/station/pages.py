@@ -78,7 +78,7 @@ class Pages:
         try:
             record = await run_in_threadpool(self._records.read, patient, still_open, now_ns, width_px)
         except WardlightError as error:
-            _log.warning("station.record_unreadable", patient=patient, error=str(error))
+            _log.warning("station_record_unreadable", patient=patient, error=str(error))
             text = f"The stored values cannot be read: {error} The live values above do not depend on them."
             return self.message(503, "No chart", text)
         return self._render("record.html", record=record)

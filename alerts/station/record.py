@@ -9,8 +9,9 @@ from typing import Final, Protocol
 
 from alerts.events import AlarmEvent, Kind
 from alerts.limits import Rules
+from alerts.notify.message import MARKERS
 from alerts.station import words
-from alerts.station.chart import AlarmBand, ChartContent, LimitLine, draw
+from alerts.station.chart import AlarmBand, ChartContent, Frame, LimitLine, draw
 from alerts.station.episodes import Episode, episodes
 from alerts.station.trace import Readings, summary
 from alerts.view import OpenAlarm
@@ -46,7 +47,7 @@ class AlarmLog(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ShownChart:
-    """One chart with what stands above it; the texts are empty when the hour has no value."""
+    """One chart with what stands above it; the texts are empty without a value, `svg` without any reading."""
 
     vital: str
     label: str
@@ -108,14 +109,8 @@ class RecordReader:
             content = ChartContent(
                 vital, readings[vital], USUAL[vital], limit_lines(rules, vital), alarm_bands(alarms, vital, self.zone)
             )
-            svg = draw(
-                content,
-                start_ns=start_ns,
-                end_ns=now_ns,
-                zone=self.zone,
-                width_px=width_px,
-                height_px=CHART_HEIGHT_PX,
-            )
+            heard = len(readings[vital].sampled_at_ns) > 0
+            svg = draw(content, Frame(start_ns, now_ns, width_px, CHART_HEIGHT_PX), self.zone) if heard else ""
             yield self._chart(content, svg)
 
     def _chart(self, content: ChartContent, svg: str) -> ShownChart:
@@ -168,7 +163,7 @@ def _shown(alarm: Episode, now_ns: int, zone: tzinfo) -> ShownEpisode:
         acknowledged = f"{alarm.acknowledged_by} at {words.clock(alarm.acknowledged_at_ns, zone, now_ns)}"
     return ShownEpisode(
         alarm.priority.name.lower(),
-        words.MARKERS[alarm.priority],
+        MARKERS[alarm.priority],
         words.condition(alarm.condition),
         words.of_condition(alarm.condition, alarm.value),
         words.of_condition(alarm.condition, alarm.limit),

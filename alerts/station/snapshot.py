@@ -13,7 +13,8 @@ from typing import Final
 
 import msgspec
 
-from alerts.events import Priority
+from alerts.events import Kind, Priority
+from alerts.notify.message import MARKERS
 from alerts.station import words
 from alerts.view import STALE_NS, OpenAlarm, Tile, TileVital
 from vitals.model import VITALS, Quality, Reason, Vital
@@ -39,13 +40,18 @@ class ShownVital(msgspec.Struct, frozen=True):
 
 
 class ShownTile(msgspec.Struct, frozen=True):
-    """One patient. `why` is empty while anything is current; `since` and `silent_s` tell when the last value was."""
+    """One patient.
+
+    `why` is empty while anything is current; `since` and `silent_s` tell when the last value was. `technical`: the
+    headline is about the equipment.
+    """
 
     patient: str
     bed: str
     priority: str
     marker: str
     headline: str
+    technical: bool
     acknowledged: bool
     why: str
     since: str
@@ -83,6 +89,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     up_s: float
     clock: str
     stale_after_s: float
+    trouble: str  # what keeps the server itself from watching; empty when nothing does
     tiles: list[ShownTile]
     alarms: list[ShownAlarm]
 
@@ -124,14 +131,22 @@ def _tile(tile: Tile, alarm: OpenAlarm | None, now_ns: int, zone: tzinfo) -> Sho
         patient=tile.patient,
         bed=tile.bed,
         priority=_priority(tile.priority),
-        marker=words.MARKERS.get(tile.priority, "") if tile.priority else "",
+        marker=MARKERS.get(tile.priority, "") if tile.priority else "",
         headline=_headline(alarm) if alarm and tile.priority else "",
+        technical=alarm is not None and alarm.kind is Kind.TECHNICAL,
         acknowledged=tile.acknowledged,
-        why=words.reason(tile.reason),
+        why=words.reason(tile.reason, _worn(tile)),
         since="" if seen_ns is None else words.clock(seen_ns, zone, now_ns),
         silent_s=None if seen_ns is None else max(0.0, (now_ns - seen_ns) / words.NS),
         battery=_battery(tile.battery_pct),
         vitals=[_vital(vital, now_ns) for vital in _shown(tile.vitals)],
+    )
+
+
+def _worn(tile: Tile) -> Vital | None:
+    """A vital that tells what the patient wears: one of the finger's, if there is any."""
+    return min(
+        (v.vital for v in tile.vitals), key=lambda vital: vital not in (Vital.SPO2, Vital.PULSE_RATE), default=None
     )
 
 
@@ -167,10 +182,10 @@ def _alarm(alarm: OpenAlarm, now_ns: int, zone: tzinfo) -> ShownAlarm:
     return ShownAlarm(
         id=alarm.alarm_id,
         patient=alarm.patient,
-        bed=alarm.bed or ("Gateway" if alarm.gateway else "Ward"),
+        bed=alarm.bed or (_beds(len(alarm.beds)) if alarm.beds else "Ward"),
         kind=alarm.kind.value,
         priority=_priority(alarm.priority),
-        marker=words.MARKERS[alarm.priority],
+        marker=MARKERS[alarm.priority],
         title=words.condition(alarm.condition),
         value=words.of_condition(alarm.condition, alarm.value),
         limit=words.of_condition(alarm.condition, alarm.limit),
@@ -188,11 +203,14 @@ def _detail(alarm: OpenAlarm) -> str:
     if alarm.beds:
         named = ", ".join(sorted(alarm.beds, key=bed_order)[:BEDS_NAMED])
         more = f" and {len(alarm.beds) - BEDS_NAMED} more" if len(alarm.beds) > BEDS_NAMED else ""
-        noun = "bed" if len(alarm.beds) == 1 else "beds"
-        parts.append(f"{len(alarm.beds)} {noun} not monitored: {named}{more}")
+        parts.append(f"not monitored: {named}{more}".replace("-", "\u2011"))  # a bed's name is not broken in two
     if not alarm.announced:
         parts.append("from old data, not confirmed yet")
     return " · ".join(part for part in parts if part)
+
+
+def _beds(count: int) -> str:
+    return "1 bed" if count == 1 else f"{count} beds"
 
 
 def _acknowledged(alarm: OpenAlarm, now_ns: int, zone: tzinfo) -> str:

@@ -1,10 +1,12 @@
 """From readings to what a chart may draw: runs without gaps, the times without a value, and each column's extremes.
 
-Pure, on arrays. A run is a stretch that may be drawn as one line: no reading in it is missing and none came late.
+Pure, on arrays. A run is a stretch of one device that may be drawn as one line: no reading in it is missing and none
+came late.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
@@ -24,8 +26,13 @@ LATE_INTERVALS: Final = 3  # a stream's own pace counts: three intervals without
 
 
 class Readings(Protocol):
-    """Readings of one vital, oldest first: arrays of one length, `value` NaN where `reason` is not `PRESENT`."""
+    """Readings of one vital, oldest first: arrays of one length, `value` NaN where `reason` is not `PRESENT`.
 
+    `device`: a number for each of the devices that measured it, which may be several at a time.
+    """
+
+    @property
+    def device(self) -> npt.NDArray[np.uint32]: ...
     @property
     def sampled_at_ns(self) -> npt.NDArray[np.int64]: ...
     @property
@@ -38,7 +45,7 @@ class Readings(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A time without a value, and the commonest reason the device or the services gave; `None`: nothing was heard."""
+    """A time without a value, and the commonest reason that was reported; `None`: nothing was heard."""
 
     start_ns: int
     end_ns: int
@@ -76,32 +83,51 @@ def late_after_ns(times: Times) -> int:
 
 
 def runs(readings: Readings) -> list[Indices]:
-    """Index arrays of the stretches that may each be drawn as one line."""
-    kept = np.flatnonzero(present(readings))
+    """Index arrays of the stretches that may each be drawn as one line, device by device."""
+    found: list[Indices] = []
+    for device in np.unique(readings.device):
+        found += _runs_of(readings, np.flatnonzero(readings.device == device))
+    return found
+
+
+def _runs_of(readings: Readings, own: Indices) -> list[Indices]:
+    times = readings.sampled_at_ns[own]
+    kept = np.flatnonzero(present(readings)[own])
     if not kept.size:
         return []
-    times = readings.sampled_at_ns
     broken = (np.diff(kept) > 1) | (np.diff(times[kept]) > late_after_ns(times))
-    return np.split(kept, np.flatnonzero(broken) + 1)
+    return np.split(own[kept], np.flatnonzero(broken) + 1)
 
 
 def gaps(readings: Readings, start_ns: int, end_ns: int) -> list[Gap]:
-    """The times between `start_ns` and `end_ns` without a value, each longer than one late reading."""
+    """The times between `start_ns` and `end_ns` without a value of any device, each longer than one late reading."""
     times = readings.sampled_at_ns
-    edges = [start_ns]
-    for run in runs(readings):
-        edges += [int(times[run[0]]), int(times[run[-1]])]
-    edges.append(end_ns)
     late_ns = late_after_ns(times)
-    pairs = zip(edges[::2], edges[1::2], strict=True)
-    return [Gap(a, b, _reason(readings, a, b)) for a, b in pairs if b - a > late_ns]
+    found, covered_ns = [], start_ns
+    for begin_ns, last_ns in sorted((int(times[run[0]]), int(times[run[-1]])) for run in runs(readings)):
+        if begin_ns - covered_ns > late_ns:
+            found.append((covered_ns, begin_ns))
+        covered_ns = max(covered_ns, last_ns)
+    if end_ns - covered_ns > late_ns:
+        found.append((covered_ns, end_ns))
+    return [gap for begin_ns, last_ns in found for gap in _explained(readings, begin_ns, last_ns, late_ns)]
 
 
-def _reason(readings: Readings, start_ns: int, end_ns: int) -> Reason | None:
-    inside = (readings.sampled_at_ns >= start_ns) & (readings.sampled_at_ns <= end_ns) & ~present(readings)
-    if not inside.any():
-        return None
-    return Reason(int(np.bincount(readings.reason[inside]).argmax()))
+def _explained(readings: Readings, start_ns: int, end_ns: int, late_ns: int) -> Iterator[Gap]:
+    """A time without a value, divided into where missing values were reported and where nothing was heard."""
+    times = readings.sampled_at_ns
+    reported = np.flatnonzero((times >= start_ns) & (times <= end_ns) & ~present(readings))
+    points = np.concatenate(([start_ns], times[reported], [end_ns]))
+    silences = np.flatnonzero(np.diff(points) > late_ns)
+    heard_from = 0
+    for before in [*silences.tolist(), points.size - 1]:
+        begin_ns, last_ns = int(points[heard_from]), int(points[before])
+        if last_ns - begin_ns > late_ns:
+            here = reported[max(heard_from - 1, 0) : before]
+            yield Gap(begin_ns, last_ns, Reason(int(np.bincount(readings.reason[here]).argmax())))
+        if before < points.size - 1:
+            yield Gap(last_ns, int(points[before + 1]), None)
+        heard_from = before + 1
 
 
 def extremes(columns: Indices, values: Numbers) -> Indices:

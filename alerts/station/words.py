@@ -7,8 +7,8 @@ from datetime import datetime, tzinfo
 from types import MappingProxyType
 from typing import Final
 
-from alerts import events
-from alerts.events import Priority
+from alerts.events import BATTERY_LOW
+from alerts.notify.message import condition_name
 from vitals.model import VITAL_BY_NAME, VITALS, Quality, Reason, Vital
 
 NS: Final = 1_000_000_000
@@ -24,7 +24,7 @@ REASONS: Final[Mapping[Reason, str]] = MappingProxyType(
         Reason.OUT_OF_RANGE: "impossible value",
         Reason.NOT_A_NUMBER: "no reading",
         Reason.RADIO_LOST: "out of radio range",
-        Reason.GATEWAY_DOWN: "gateway down",
+        Reason.GATEWAY_DOWN: "gateway silent",
         Reason.BROKER_DOWN: "connection to the broker down",
         Reason.STORE_DOWN: "storage down",
         Reason.BATTERY_EMPTY: "battery empty",
@@ -56,24 +56,6 @@ SHORT_LABELS: Final[Mapping[Vital, str]] = MappingProxyType(
     }
 )
 
-MARKERS: Final[Mapping[Priority, str]] = MappingProxyType(
-    {Priority.HIGH: "***", Priority.MEDIUM: "**", Priority.LOW: "*"}  # IEC 60601-1-8 practice, STANDARDS 2.3
-)
-
-TECHNICAL: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        events.PROBE_OFF: "Sensor off",
-        events.POOR_SIGNAL: "Poor signal",
-        events.DEVICE_FAULT: "Device fault",
-        events.BATTERY_LOW: "Battery low",
-        events.NO_DATA: "No data",
-        events.GATEWAY_DOWN: "Gateway down",
-        events.CLOCK_UNTRUSTED: "Clock not set",
-        events.CHANNEL_DOWN: "Notifications fail",
-        events.ENGINE_DOWN: "Alarms were not watched",
-    }
-)
-
 
 def condition_vital(condition: str) -> Vital | None:
     """The vital a physiological condition is about: `spo2_low` is about SpO₂."""
@@ -82,11 +64,12 @@ def condition_vital(condition: str) -> Vital | None:
 
 
 def condition(name: str) -> str:
-    """An alarm condition as nurses say it: `SpO₂ low`, `Gateway down`."""
+    """An alarm condition as nurses say it, `SpO₂ low` or `Sensor off`; the notifications write the vitals in full."""
     vital = condition_vital(name)
-    if vital is not None and name not in TECHNICAL:
-        return f"{SHORT_LABELS[vital]} {name.rpartition('_')[2]}"
-    return TECHNICAL.get(name, name.replace("_", " ").capitalize())
+    if vital is None or name == BATTERY_LOW:
+        text = condition_name(name)
+        return text[:1].upper() + text[1:]
+    return f"{SHORT_LABELS[vital]} {name.rpartition('_')[2]}"
 
 
 def reason(why: Reason, vital: Vital | None = None) -> str:
@@ -108,7 +91,7 @@ def with_unit(vital: Vital, value: float) -> str:
 
 def of_condition(condition: str, value: float | None) -> str:
     """A value or limit of an alarm condition with its unit; `""` for a condition that has no number."""
-    vital = Vital.BATTERY if condition == events.BATTERY_LOW else condition_vital(condition)
+    vital = Vital.BATTERY if condition == BATTERY_LOW else condition_vital(condition)
     return "" if value is None or vital is None else with_unit(vital, value)
 
 

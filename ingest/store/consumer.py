@@ -15,7 +15,7 @@ from typing import Final
 
 import structlog
 
-from ingest.store.retention import DEFAULT, Retention
+from ingest.store.retention import DEFAULT, ClockWatch, Retention
 from ingest.store.writer import SEAL_UNITS, StoreWriter
 from vitals.columns import RecordKind, SampleBlock, decode_block
 from vitals.errors import MalformedMessageError, PermanentError, RetryableError
@@ -24,6 +24,8 @@ from vitals.journal import Journal, Record
 
 CURSOR: Final = "store"
 GATHER_S: Final = 0.1  # between commits: a commit costs the same for one message as for a thousand
+LONGEST_GATHER_S: Final = 2.0  # what came last is seen in the alerts' tiles at once; a chart may lag so far behind
+_GATHERINGS: Final = 8  # of the time that a commit took: on a busy site every hot piece is rewritten less often
 FIRST_RETRY_S: Final = 0.5
 LONGEST_RETRY_S: Final = 30.0  # a disk that was freed is noticed within that time
 SEAL_PAUSE_S: Final = 0.2  # between two short transactions of a round of sealing
@@ -49,6 +51,11 @@ class StoreHealth:
     error: str = ""
 
 
+def gather_s(took_s: float) -> float:
+    """How long to gather before the next commit, after one that took `took_s`."""
+    return min(max(GATHER_S, _GATHERINGS * took_s), LONGEST_GATHER_S)
+
+
 class StoreConsumer:
     """Keeps `writer` up with `journal`. `now_ns`: wall clock. `pause`: how to wait, in seconds."""
 
@@ -67,6 +74,7 @@ class StoreConsumer:
         self._now_ns = now_ns
         self._pause = pause
         self._trimmed_at_ns = 0
+        self._clock = ClockWatch.begin(now_ns())
         self._moved = asyncio.Condition()
         journal.move(CURSOR, 0)  # from here on the journal keeps for the store what it has not read
         self._health = StoreHealth(position=self._start())
@@ -101,11 +109,13 @@ class StoreConsumer:
         return min(self._journal.cursor(CURSOR), self._writer.position)
 
     async def _write_on(self) -> None:
+        loop = asyncio.get_running_loop()
         async for records in follow(self._journal, self._health.position):
+            began_s = loop.time()
             await self._until_durable(records)
             async with self._moved:
                 self._moved.notify_all()
-            await self._pause(GATHER_S)
+            await self._pause(gather_s(loop.time() - began_s))
 
     async def _until_durable(self, records: Sequence[Record]) -> None:
         blocks = list(self._decoded(records))
@@ -154,7 +164,8 @@ class StoreConsumer:
     def _tidy(self) -> int:
         now_ns = self._now_ns()
         blobs = self._writer.seal(now_ns, units=SEAL_UNITS)
-        if not blobs and now_ns - self._trimmed_at_ns >= TRIM_EVERY_NS:
+        steady = self._clock.is_steady(now_ns)
+        if not blobs and steady and abs(now_ns - self._trimmed_at_ns) >= TRIM_EVERY_NS:
             removed = self._writer.trim(now_ns, self._keep)
             self._trimmed_at_ns = now_ns
             if any(removed.values()):

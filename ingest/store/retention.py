@@ -11,6 +11,8 @@ from ingest.store.rows import bucket_of, pair
 
 CHUNK: Final = 2_000  # blobs deleted per transaction: a write waits a few milliseconds for one
 SERIES_CHUNK: Final = 500  # series whose old rollups are deleted per transaction
+STEADY_NS: Final = 6 * 3_600 * 10**9  # for somebody to notice that the page shows a wrong time, and set it
+LEAP_NS: Final = 600 * 10**9  # between two looks that are seconds apart: no clock is corrected so far by slewing
 _DAY_NS: Final = 86_400 * 10**9
 
 
@@ -25,6 +27,30 @@ class Retention:
 
 
 DEFAULT: Final = Retention()
+
+
+@dataclass(slots=True)
+class ClockWatch:
+    """Whether the clock may be believed when it says that data are old. Ask often, with the time now.
+
+    A clock that jumps to 2100, or is wrong since the start, would empty the store; so it has to run without a leap
+    for `STEADY_NS` first.
+    """
+
+    steady_since_ns: int
+    asked_at_ns: int
+
+    @classmethod
+    def begin(cls, now_ns: int) -> ClockWatch:
+        """A watch that starts now."""
+        return cls(now_ns, now_ns)
+
+    def is_steady(self, now_ns: int) -> bool:
+        """Take note of the time; whether it came here step by step for long enough."""
+        if abs(now_ns - self.asked_at_ns) > LEAP_NS:
+            self.steady_since_ns = now_ns
+        self.asked_at_ns = now_ns
+        return now_ns - self.steady_since_ns >= STEADY_NS
 
 
 class Kept(Enum):

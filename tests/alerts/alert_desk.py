@@ -33,7 +33,10 @@ class Desk:
         for at_s in range(start, stop):
             self.add(block(second(at_s, *devices, spo2=spo2)), at_s + 0.1)
 
-    def service(self, *channels: Channel) -> AlertService:
+    def service(
+        self, *channels: Channel, standstill_s: int = 1_000_000, deaf: Callable[[], bool] = lambda: False
+    ) -> AlertService:
+        """Time leaps here; only who tests standing still lets the service mind that."""
         return AlertService(
             ingest=self.ingest,
             alarms=self.alarms,
@@ -42,6 +45,8 @@ class Desk:
             channels=channels,
             now_ns=lambda: self.now_ns,
             delay_s=lambda attempt, asked: 0.01,
+            standstill_ns=standstill_s * S,
+            deaf=deaf,
         )
 
     def events(self) -> list[AlarmEvent]:

@@ -273,6 +273,39 @@ def test_a_restart_gives_sources_time_but_tells_honest_ages() -> None:
     assert told(engine.step([], 5, T0 + 531 * S)) == [("gateway_down", "raised")]
 
 
+def test_a_clock_that_was_ahead_and_is_set_back_blinds_nobody() -> None:
+    world = World()
+    world.run(3_600, 3_605, "d-0", "d-1")
+    world.engine.resume(T0 + 5 * S, T0 + 5 * S, "The alert engine saw the clock set back")
+    assert ("spo2_low", "raised") in told(world.run(6, 30, "d-0", "d-1", spo2=75.0))
+    assert ("gateway_down", "raised") in told(world.wait(61))
+
+
+def test_a_gateway_that_says_it_is_there_is_not_down_because_its_devices_are_silent() -> None:
+    world = World(single_device_ward(2))
+    world.run(0, 5, "d-0", "d-1")
+    for at_s in range(5, 300, 30):
+        status = GatewayStatus("gw-1", Presence.ONLINE, T0 + at_s * S)
+        world.position += 1
+        world.history += world.engine.step([(T0 + at_s * S, status)], world.position, T0 + at_s * S)
+        world.wait(at_s + 29)
+    assert told(world.history) == [("no_data", "raised"), ("no_data", "raised")], "one for each bed, and no flapping"
+    assert ("gateway_down", "raised") in told(world.wait(400)), "when its status stays away too"
+
+
+def test_a_gateway_that_brings_its_backlog_is_down_until_that_is_current() -> None:
+    world = World(single_device_ward(2))
+    world.run(0, 5, "d-0", "d-1")
+    assert told(world.wait(300)) == [("gateway_down", "raised")]
+    back = GatewayStatus("gw-1", Presence.ONLINE, T0 + 300 * S)
+    world.engine.step([(T0 + 300 * S, back)], 99, T0 + 300 * S)
+    world.history.clear()
+    for portion in (range(5, 100), range(100, 200), range(200, 301)):  # none of them raises an alarm for every bed
+        rows = [row for at_s in portion for row in second(at_s, "d-0", "d-1")]
+        world.play(block(rows, received_s=301.0), 301.0 + portion.start / 1_000)
+    assert told(world.history) == [("gateway_down", "ended")]
+
+
 def test_a_latching_alarm_calls_until_somebody_takes_notice() -> None:
     world = World()
     world.engine = Engine(single_device_ward(), structs.replace(preset(), latching=("spo2_low",)), T0)

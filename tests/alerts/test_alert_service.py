@@ -16,8 +16,9 @@ from alerts.notify.channels import RecordChannel
 from alerts.notify.message import Message
 from alerts.notify.outbox import Delivered, DeliveryState, Outcome, Permanent, Retry, Subscription
 from vitals.columns import RecordKind
-from vitals.errors import RetryableError
+from vitals.errors import JournalFullError, RetryableError
 from vitals.journal import Bounds
+from vitals.model import Reason
 from vitals.ward import Ward
 
 
@@ -160,6 +161,55 @@ async def test_a_refused_message_is_recorded_and_the_next_is_told(desk: Desk) ->
         desk.seconds(20, 22, "d-0", spo2=75.0)
         await until(lambda: len(desk.deliveries()) >= 2)
     assert [d.state for d in desk.deliveries()[:2]] == [DeliveryState.REFUSED, DeliveryState.HANDED_OVER]
+
+
+async def test_a_full_disk_stops_no_channel_that_has_nothing_to_tell(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+
+    def full(name: str, _position: int) -> None:
+        tried.append(name)
+        raise JournalFullError("the disk is full")
+
+    monkeypatch.setattr(desk.alarms, "move", full)
+    desk.alarms.append([(99, b"of no interest")] * 300, now_ns=T0)
+    channel = Scripted()
+    async with running(desk.service(channel)):
+        await until(lambda: tried)
+        desk.seconds(0, 5, "d-0", "d-1")
+        desk.seconds(5, 25, "d-0", spo2=75.0)
+        await until(lambda: channel.asked)
+
+
+@pytest.mark.parametrize(("to_s", "said"), [(305, "stood still"), (-3_595, "set back")])
+async def test_a_service_that_stood_still_says_so_and_gives_everybody_time(desk: Desk, to_s: int, said: str) -> None:
+    service = desk.service(standstill_s=5)
+    async with running(service):
+        desk.seconds(0, 5, "d-0", "d-1")
+        await service.reached(desk.ingest.newest)
+        desk.seconds(to_s, to_s + 1, "d-0", "d-1")
+        await service.reached(desk.ingest.newest)
+    (noted,) = desk.events()
+    assert (noted.condition, noted.notify) == ("engine_down", to_s > 0)
+    assert said in noted.detail
+
+
+async def test_what_a_deaf_server_misses_is_not_blamed_on_the_radio(desk: Desk) -> None:
+    deaf: list[str] = []
+    service = desk.service(deaf=lambda: bool(deaf))
+    async with running(service):
+        desk.seconds(0, 5, "d-0", "d-1")
+        await service.reached(desk.ingest.newest)
+        deaf.append("the disk is full")
+        assert service.tiles()[0].reason is Reason.PRESENT
+        desk.now_ns += 60 * S
+        tile = service.tiles()[0]
+        assert {tile.reason, *(vital.reason for vital in tile.vitals)} == {Reason.STORE_DOWN}
+        assert "Watch the patients directly" in service.trouble()
+        deaf.clear()
+        assert service.tiles()[0].reason is not Reason.STORE_DOWN
+        assert service.trouble() == ""
 
 
 async def test_a_channel_goes_on_where_it_stood(desk: Desk) -> None:

@@ -136,9 +136,10 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
         except FileNotFoundError:
             pytest.skip("openssl is not installed: `make test` installs it")
 
-    openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=authority", "-days", "1")
+    usage = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")  # as docs/operator.md says; newer Pythons insist
+    openssl("req", "-x509", *key, *usage, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=authority", "-days", "1")
     for name in ("server", GATEWAY):
-        (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
+        (folder / "names").write_text("subjectAltName=IP:127.0.0.1\nauthorityKeyIdentifier=keyid\n")
         openssl("req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
         openssl(
             *("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"),

@@ -15,9 +15,9 @@ import mqtt5
 import pytest
 from source_probe import SourceProbe, eventually
 
-from ingest import mqtt311
 from ingest.endpoint import Endpoint
-from ingest.mqtt_events import SessionBounds
+from ingest.mqtt import v311
+from ingest.mqtt.events import SessionBounds
 from vitals.wire import MAX_PAYLOAD_BYTES
 
 
@@ -293,6 +293,22 @@ async def test_pause_and_resume(probe: SourceProbe, endpoint: Endpoint) -> None:
             assert isinstance(await late.next(), mqtt5.ConnAckPacket)
 
 
+async def test_gateways_that_reconnect_through_a_long_pause_do_not_pile_up(
+    probe: SourceProbe, endpoint: Endpoint
+) -> None:
+    endpoint.pause()
+    for _ in range(20):
+        async with client(endpoint, "same") as wire:
+            wire.send(publish(b"held"))
+    await eventually(lambda: endpoint.stats.connections <= 2)
+    assert probe.incoming == []
+    async with raw(endpoint) as mute:
+        await eventually(lambda: endpoint.stats.connections <= 3)
+        probe.clock.now_s += SessionBounds().connect_s + 1
+        assert await mute.ended_with() is None
+    endpoint.resume()
+
+
 async def test_the_rate_limit_delays_and_does_not_drop(probe: SourceProbe) -> None:
     async with probe.endpoint(bounds=SessionBounds(burst=10, messages_per_s=10)) as endpoint, client(endpoint) as wire:
         wire.send(*(publish(b"", n) for n in range(1, 51)))
@@ -391,7 +407,7 @@ async def test_random_bytes_close_their_connection_only(probe: SourceProbe, endp
     async with client(endpoint, "bystander") as bystander:
         for number in range(150):
             async with raw(endpoint) as wire:
-                prefix = [b"", mqtt5.ConnectPacket(f"c{number}").write(), mqtt311.write(mqtt5.ConnectPacket("c"))]
+                prefix = [b"", mqtt5.ConnectPacket(f"c{number}").write(), v311.write(mqtt5.ConnectPacket("c"))]
                 wire.send(rng.choice(prefix) + damaged(rng, publish(rng.randbytes(20)).write() * 5))
                 wire._writer.write_eof()
                 with contextlib.suppress(ValueError):  # the answer may be in 3.1.1

@@ -19,7 +19,7 @@ from paho.mqtt.properties import Properties
 from source_probe import SourceProbe, eventually
 
 from ingest.endpoint import Endpoint
-from ingest.mqtt_events import SessionBounds
+from ingest.mqtt.events import SessionBounds
 
 BATCH = "wardlight/v1/north/gw-1/batch"
 STATUS = "wardlight/v1/north/gw-1/status"

@@ -20,7 +20,7 @@ from ingest.poison import BOUNDS, PoisonStore, newest_first
 from ingest.source import Incoming, Rejection
 from vitals.columns import RecordKind, concatenate, decode_block
 from vitals.control import decode_receipt, decode_status, encode_status
-from vitals.journal import Bounds, Journal
+from vitals.journal import Bounds, Journal, Record
 from vitals.model import (
     ClockSource,
     ClockTrust,
@@ -81,9 +81,7 @@ class Bench:
 
     def rows(self, after: int = 0) -> list[tuple[int, float]]:
         """(second, heart rate) of the readings in the journal."""
-        records = [record for record in self.journal.read(after) if record.kind == RecordKind.SAMPLES]
-        block = concatenate([decode_block(record.payload) for record in records])
-        return [(int(row["sampled_at_ns"] - T0) // SECOND, float(row["raw"])) for row in block.rows]
+        return readings(self.journal.read(after))
 
     def reasons(self) -> list[str]:
         return [poison.reason for poison in newest_first(self.poison)][::-1]
@@ -100,6 +98,12 @@ def make_bench(tmp_path: Path) -> AsyncIterator[Callable[..., Bench]]:
     yield make
     for bench in made:
         bench.close()
+
+
+def readings(records: list[Record]) -> list[tuple[int, float]]:
+    """(second, heart rate) of the readings in `records`."""
+    block = concatenate([decode_block(record.payload) for record in records if record.kind == RecordKind.SAMPLES])
+    return [(int(row["sampled_at_ns"] - T0) // SECOND, float(row["raw"])) for row in block.rows]
 
 
 def batch(sequence: int, *, value: float | None = None, epoch: int = 9) -> bytes:
@@ -242,8 +246,9 @@ async def test_a_full_journal_holds_everything_back_and_loses_nothing(
         assert bench.service.intake.congested
         assert len(bench.acknowledged) == len(bench.rows()) < 500
         while len(stored) < 500:
-            stored += bench.rows(after=bench.journal.cursor("store"))
-            bench.journal.move("store", bench.journal.newest)
+            records = bench.journal.read(bench.journal.cursor("store"))
+            stored += readings(records)
+            bench.journal.move("store", records[-1].sequence if records else 0)
             await asyncio.sleep(0)
         await bench.service.intake.drained()
     assert not bench.service.intake.congested

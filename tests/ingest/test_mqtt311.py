@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest import mqtt311
-from ingest.mqtt5_text import texts_are_well_formed
-from ingest.mqtt_codec import UnsupportedVersionError, Version, ViolationError, puback, read, read_publish, version_of
+from ingest.mqtt import v311
+from ingest.mqtt.codec import UnsupportedVersionError, Version, ViolationError, puback, read, read_publish, version_of
+from ingest.mqtt.text import texts_are_well_formed
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
 TOPIC = st.text(st.characters(exclude_characters="\0+#", exclude_categories=["Cs"]), min_size=1, max_size=40)
@@ -72,26 +72,26 @@ PACKETS = st.one_of(
 
 @given(PACKETS, st.binary(max_size=4))
 def test_round_trip(packet: mqtt5.Packet, behind: bytes) -> None:
-    written = mqtt311.write(packet)
-    assert mqtt311.read(written + behind) == (packet, len(written))
+    written = v311.write(packet)
+    assert v311.read(written + behind) == (packet, len(written))
 
 
 @given(PACKETS)
 def test_every_truncated_prefix_asks_for_more(packet: mqtt5.Packet) -> None:
-    written = mqtt311.write(packet)
+    written = v311.write(packet)
     for end in range(len(written)):
         with pytest.raises(IndexError):
-            mqtt311.read(written[:end])
+            v311.read(written[:end])
 
 
 @given(PACKETS)
 def test_a_packet_that_ends_too_early_is_malformed(packet: mqtt5.Packet) -> None:
     """A length that leaves out the packet's end: malformed, or a shorter packet of the same kind."""
-    body = mqtt311.write(packet)[mqtt311.frame_end(mqtt311.write(packet), 0)[0] :]
-    first = mqtt311.write(packet)[:1]
+    body = v311.write(packet)[v311.frame_end(v311.write(packet), 0)[0] :]
+    first = v311.write(packet)[:1]
     for length in range(min(len(body), 127)):
         try:
-            found, end = mqtt311.read(first + bytes((length,)) + body[:length])
+            found, end = v311.read(first + bytes((length,)) + body[:length])
         except ValueError:
             continue
         assert type(found) is type(packet)
@@ -101,10 +101,10 @@ def test_a_packet_that_ends_too_early_is_malformed(packet: mqtt5.Packet) -> None
 @given(st.binary(max_size=80))
 def test_any_bytes_are_a_packet_or_one_of_two_errors(data: bytes) -> None:
     try:
-        packet, length = mqtt311.read(data)
+        packet, length = v311.read(data)
     except (IndexError, ValueError):
         return
-    assert mqtt311.read(mqtt311.write(packet))[0] == packet
+    assert v311.read(v311.write(packet))[0] == packet
     assert 2 <= length <= len(data)
 
 
@@ -137,16 +137,16 @@ def test_any_bytes_are_a_packet_or_one_of_two_errors(data: bytes) -> None:
 )
 def test_malformed(packet: bytes, why: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
-        mqtt311.read(packet)
+        v311.read(packet)
 
 
 def test_what_311_cannot_say() -> None:
     with pytest.raises(ValueError, match="AuthPacket"):
-        mqtt311.write(mqtt5.AuthPacket())
+        v311.write(mqtt5.AuthPacket())
     with pytest.raises(ValueError, match="BANNED"):
-        mqtt311.write(mqtt5.ConnAckPacket(reason_code=mqtt5.ConnAckReasonCode.BANNED))
+        v311.write(mqtt5.ConnAckPacket(reason_code=mqtt5.ConnAckReasonCode.BANNED))
     not_authorised = mqtt5.SubAckPacket(1, [mqtt5.SubAckReasonCode.NOT_AUTHORIZED])
-    assert mqtt311.write(not_authorised) == b"\x90\x03\x00\x01\x80"
+    assert v311.write(not_authorised) == b"\x90\x03\x00\x01\x80"
 
 
 # -- the MQTT 5 side: what the package does not catch itself ---------------------------------------------------------
@@ -215,8 +215,8 @@ def test_a_prefix_of_an_mqtt5_packet_is_a_violation(packet: mqtt5.Packet) -> Non
 
 @given(publishes(), st.sampled_from(Version))
 def test_the_fast_way_reads_what_the_codec_reads(packet: mqtt5.PublishPacket, version: Version) -> None:
-    written = packet.write() if version is Version.MQTT_5 else mqtt311.write(packet)
-    start, end = mqtt311.frame_end(written, 0)
+    written = packet.write() if version is Version.MQTT_5 else v311.write(packet)
+    start, end = v311.frame_end(written, 0)
     behind = written + b"\xff" * 8
     if packet.qos == 2:
         with pytest.raises(ViolationError, match="QoS 2"):
@@ -243,7 +243,7 @@ def test_the_fast_way_takes_any_bytes(body: bytes, version: Version) -> None:
 
 def test_versions() -> None:
     assert version_of(mqtt5.ConnectPacket("a").write()) is Version.MQTT_5
-    assert version_of(mqtt311.write(mqtt5.ConnectPacket("a"))) is Version.MQTT_311
+    assert version_of(v311.write(mqtt5.ConnectPacket("a"))) is Version.MQTT_311
     with pytest.raises(UnsupportedVersionError) as old:
         version_of(b"\x10\x0f\x00\x06MQIsdp\x03\x02\x00\x00\x00\x01a")
     assert old.value.answer == b"\x20\x02\x00\x01"
@@ -256,7 +256,7 @@ def test_versions() -> None:
 
 
 def test_puback() -> None:
-    assert mqtt311.read(puback(Version.MQTT_311, 0x1234, 0x87)) == (mqtt5.PubAckPacket(0x1234), 4)
+    assert v311.read(puback(Version.MQTT_311, 0x1234, 0x87)) == (mqtt5.PubAckPacket(0x1234), 4)
     for code in (0, 0x87, 0x90):
         expected = mqtt5.PubAckPacket(0x1234, reason_code=mqtt5.PubAckReasonCode(code))
         assert read(Version.MQTT_5, puback(Version.MQTT_5, 0x1234, code)) == expected

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest import mqtt311
-from ingest.mqtt_admission import Door
-from ingest.mqtt_events import Closed, Event, Message, Opened, SessionBounds, Subscribed, Unsubscribed
-from ingest.mqtt_session import Phase, Session
+from ingest.mqtt import v311
+from ingest.mqtt.admission import Door
+from ingest.mqtt.events import Closed, Event, Message, Opened, SessionBounds, Subscribed, Unsubscribed
+from ingest.mqtt.session import Phase, Session
 from vitals.wire import MAX_PAYLOAD_BYTES
 
 BATCH = "wardlight/v1/north/gw-1/batch"
@@ -30,7 +30,7 @@ def write5(packet: mqtt5.Packet) -> bytes:
     return packet.write()
 
 
-VERSIONS = pytest.mark.parametrize("write", [write5, mqtt311.write], ids=["5", "311"])
+VERSIONS = pytest.mark.parametrize("write", [write5, v311.write], ids=["5", "311"])
 
 
 def publish(payload: bytes = b"x", *, topic: str = BATCH, packet_id: int | None = 1) -> mqtt5.PublishPacket:
@@ -57,7 +57,7 @@ def answers(made: Session, write: Write = write5) -> list[mqtt5.Packet]:
     """What the session wrote, decoded."""
     output, packets = made.take_output(), []
     while output:
-        packet, length = mqtt5.read(memoryview(output)) if write is write5 else mqtt311.read(output)
+        packet, length = mqtt5.read(memoryview(output)) if write is write5 else v311.read(output)
         packets.append(packet)
         output = output[length:]
     return packets
@@ -144,11 +144,9 @@ def test_refusals_that_only_mqtt5_knows() -> None:
 
 def test_311_needs_a_client_id_for_a_session() -> None:
     made = session()
-    assert closed_with(made.receive(mqtt311.write(mqtt5.ConnectPacket("", clean_start=False)), 0.0))
+    assert closed_with(made.receive(v311.write(mqtt5.ConnectPacket("", clean_start=False)), 0.0))
     assert made.take_output() == b"\x20\x02\x00\x02"
-    assert session().receive(mqtt311.write(mqtt5.ConnectPacket("", clean_start=True)), 0.0) == [
-        Opened("unnamed-1", None)
-    ]
+    assert session().receive(v311.write(mqtt5.ConnectPacket("", clean_start=True)), 0.0) == [Opened("unnamed-1", None)]
 
 
 @pytest.mark.parametrize("door", [replace(GUARDED, certificate_cn="gw-1"), GUARDED], ids=["certificate", "password"])
@@ -336,15 +334,15 @@ def test_violations_mqtt5(case: str) -> None:
 @pytest.mark.parametrize(
     "packet",
     [
-        mqtt311.write(mqtt5.ConnectPacket("client")),
-        mqtt311.write(mqtt5.PublishPacket(BATCH, b"", qos=mqtt5.QoS.EXACTLY_ONCE, packet_id=1)),
+        v311.write(mqtt5.ConnectPacket("client")),
+        v311.write(mqtt5.PublishPacket(BATCH, b"", qos=mqtt5.QoS.EXACTLY_ONCE, packet_id=1)),
         b"\xf0\x00",
         b"\x30\x00",
         b"\x30\xff\xff\xff\x7f",
     ],
 )
 def test_violations_311_just_close(packet: bytes) -> None:
-    made = connected(mqtt311.write)
+    made = connected(v311.write)
     assert closed_with(made.receive(packet, 0.0))
     assert made.take_output() == b""
 
@@ -455,12 +453,12 @@ def test_keep_alive(write: Write) -> None:
     events = made.tick(55.1)
     assert closed_with(events) == "keep_alive_timeout"
     assert isinstance(events[0], Message)
-    assert write is mqtt311.write or made.take_output()[-1]
+    assert write is v311.write or made.take_output()[-1]
 
 
 def test_keep_alive_0_is_bounded_for_mqtt5_and_taken_at_its_word_for_311() -> None:
     assert closed_with(connected(keep_alive=0).tick(451.0)) == "keep_alive_timeout"
-    assert connected(mqtt311.write, keep_alive=0).tick(1e6) == []
+    assert connected(v311.write, keep_alive=0).tick(1e6) == []
 
 
 def test_a_started_packet_has_to_be_finished() -> None:
@@ -494,8 +492,8 @@ def test_receive_maximum() -> None:
     assert [type(event) for event in events] == [Message, Message, Message, Closed]
     assert closed_with(events) == "receive_max_exceeded"
     assert made.take_output()[2] == 0x93
-    made = connected(mqtt311.write, bounds)  # 3.1.1 has no receive maximum: the peer waits
-    events = made.receive(b"".join(mqtt311.write(p) for p in written), 0.0)
+    made = connected(v311.write, bounds)  # 3.1.1 has no receive maximum: the peer waits
+    events = made.receive(b"".join(v311.write(p) for p in written), 0.0)
     assert len(events) == 3
     assert made.blocked
     assert isinstance(events[0], Message)
@@ -516,7 +514,7 @@ def test_silence_does_not_count_while_we_do_not_read() -> None:
 @settings(max_examples=200)
 @given(st.lists(st.binary(max_size=60), max_size=6), st.sampled_from(["new", "5", "311"]))
 def test_any_bytes_never_raise(chunks: list[bytes], start: str) -> None:
-    made = session() if start == "new" else connected(write5 if start == "5" else mqtt311.write)
+    made = session() if start == "new" else connected(write5 if start == "5" else v311.write)
     for number, chunk in enumerate(chunks):
         for event in made.receive(chunk, float(number)):
             if isinstance(event, Message):
@@ -531,7 +529,7 @@ def test_damaged_conversations_never_raise() -> None:
     print(f"seed {seed}")  # noqa: T201 - shown with a failure, to repeat it
     rng = random.Random(seed)
     for _ in range(1500):
-        write = rng.choice([write5, mqtt311.write])
+        write = rng.choice([write5, v311.write])
         talk = [
             mqtt5.ConnectPacket("client", clean_start=True, will=WILL, username="u", password=b"p"),
             publish(rng.randbytes(rng.randrange(300))),

@@ -67,6 +67,14 @@ def block_of(*effects: Effects) -> SampleBlock:
     return concatenate([decode_block(payload) for payload in payloads])
 
 
+def test_another_sites_message_is_set_aside_and_its_gateway_keeps_it() -> None:
+    foreign = incoming(batch(heart_rate(72.0)), "wardlight/v1/south/gw-1/batch")
+    effects = Pipeline({}, site="north").feed([foreign])
+    assert [(p.reason, p.field) for p in effects.poison] == [("site", "topic")]
+    assert (effects.records, effects.receipts) == ([], [])
+    assert Pipeline({}, site="south").feed([foreign]).receipts
+
+
 def test_a_message_becomes_rows_with_patient_gateway_and_times() -> None:
     devices = (heart_rate(72.0, 3), heart_rate(None, 4, device="strap-2"))
     block = block_of(Pipeline({"strap-1": "P-0001", "strap-2": "P-0002"}).feed([incoming(batch(*devices))]))

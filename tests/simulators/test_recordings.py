@@ -188,6 +188,7 @@ def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_a_path_that_is_no_recording_says_so(tmp_path: Path, name: str, said: str) -> None:
+    (tmp_path / "a.txt").touch()
     with pytest.raises(RecordingError, match=f"{name}: .*{said}"):
         read_recordings([tmp_path / name])
 

@@ -8,14 +8,18 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from queue import Queue
+from threading import Thread
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 from starlette.applications import Starlette
 
+from alerts.alarms import Acknowledged
 from alerts.events import AlarmEvent, Kind, Priority, Transition
 from alerts.limits import Level, Rule, Rules, Source
 from alerts.station.app import create_app, serve_station
@@ -23,6 +27,7 @@ from alerts.view import OpenAlarm, Tile, TileVital
 from vitals.model import Quality, Reason, Vital
 
 NS = 1_000_000_000
+NOW_NS = 1_768_442_400 * NS  # 2026-01-15 03:00:00 in Berlin
 ZONE = ZoneInfo("Europe/Berlin")
 HIGH, MEDIUM, LOW = Priority.HIGH, Priority.MEDIUM, Priority.LOW
 S, H, P, R = Vital.SPO2, Vital.HEART_RATE, Vital.PULSE_RATE, Vital.RESP_RATE
@@ -98,28 +103,41 @@ class Columns:
     reason: npt.NDArray[np.uint8]
     quality: npt.NDArray[np.uint8]
 
+    @property
+    def device(self) -> npt.NDArray[np.uint32]:
+        return np.zeros(self.sampled_at_ns.size, np.uint32)
+
 
 class PretendedWard:
     """A live view, a history and an alarm log in one, at whatever time `now_ns` says."""
 
-    def __init__(self, beds: Sequence[Bed] = BEDS) -> None:
+    def __init__(self, beds: Sequence[Bed] = BEDS, now_ns: Callable[[], int] = time.time_ns) -> None:
         self.beds = list(beds)
-        self.now_ns = time.time_ns
+        self.now_ns = now_ns
         self.acknowledged: list[tuple[str, str]] = []
-        now_ns = self.now_ns()
-        self._alarms = {alarm_id: self._alarm(alarm_id, now_ns) for alarm_id in OPEN}
+        self.says = ""  # what keeps the server itself from watching
+        begun_ns = now_ns()
+        self._alarms = {alarm_id: self._alarm(alarm_id, begun_ns) for alarm_id in OPEN}
 
     def tiles(self) -> list[Tile]:
         return [self._tile(bed) for bed in self.beds]
 
+    def trouble(self) -> str:
+        return self.says
+
     def alarms(self) -> list[OpenAlarm]:
         return list(self._alarms.values())
 
-    def acknowledge(self, alarm_id: str, actor: str) -> None:
+    def acknowledge(self, alarm_id: str, actor: str) -> Acknowledged:
+        if alarm_id not in self._alarms:
+            return Acknowledged.UNKNOWN
+        if not self._alarms[alarm_id].audible:
+            return Acknowledged.ALREADY
         self.acknowledged.append((alarm_id, actor))
         self._alarms[alarm_id] = replace(
             self._alarms[alarm_id], audible=False, acknowledged_by=actor, acknowledged_at_ns=self.now_ns()
         )
+        return Acknowledged.ACCEPTED
 
     def end(self, alarm_id: str) -> None:
         """The condition of an alarm is over."""
@@ -230,11 +248,42 @@ class PretendedWard:
         )
 
 
-def pretended_station(ward: PretendedWard) -> Starlette:
+def pretended_station(ward: PretendedWard, metrics: Callable[[], str] = str) -> Starlette:
     """The station on a pretended ward."""
     return create_app(
-        ward, ward, ward, ward="North 3", zone=ZONE, limits=ward.rules, now_ns=ward.now_ns, simulated=True
-    )  # fmt: skip
+        ward,
+        ward,
+        ward,
+        ward="North 3",
+        zone=ZONE,
+        limits=ward.rules,
+        now_ns=ward.now_ns,
+        metrics=metrics,
+        simulated=True,
+    )
+
+
+@contextmanager
+def serving(ward: PretendedWard) -> Iterator[str]:
+    """The station on a real port, in a thread of its own; the address."""
+    opened: Queue[str] = Queue(maxsize=1)
+    stop: list[Callable[[], object]] = []
+
+    async def serve() -> None:
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert task is not None
+        stop.append(lambda: loop.call_soon_threadsafe(task.cancel))
+        with suppress(asyncio.CancelledError):
+            await serve_station(pretended_station(ward), port=0, ready=opened.put)
+
+    thread = Thread(target=lambda: asyncio.run(serve()), name="pretended-station")
+    thread.start()
+    try:
+        yield opened.get(timeout=20)
+    finally:
+        stop[0]()
+        thread.join(timeout=20)
+        assert not thread.is_alive()
 
 
 if __name__ == "__main__":

@@ -277,6 +277,7 @@ def test_a_bad_sample_is_named_and_the_others_are_kept(bad: object, field: str) 
         ([64, None, 50.0, b""], "type", ".started_at_ns"),
         ([64, NOW, 0.0, b""], "type", ".sample_rate_hz"),
         ([64, NOW, math.nan, b""], "type", ".sample_rate_hz"),
+        ([64, NOW, 1e-300, bytes(8)], "type", ".sample_rate_hz"),
         ([64, NOW, 50.0, bytes(MAX_WAVEFORM_BYTES + 4)], "type", ".samples"),
         ([64, NOW, 50.0, bytes(4), 3], "type", ".width_bytes"),
         ([64, NOW, 50.0, bytes(5)], "truncated", ".samples"),

@@ -15,10 +15,9 @@ export class Alarms {
   #pressed = null;
   #offered = null;
 
-  constructor(list, link, heading = () => "") {
+  constructor(list, link) {
     this.list = list;
     this.link = link;
-    this.heading = heading;
     this.thumb = document.getElementById("thumb");
     this.button = document.getElementById("thumb-button");
     list.addEventListener("click", (event) => {
@@ -45,13 +44,22 @@ export class Alarms {
     this.#announce();
   }
 
+  get #settling() {
+    return performance.now() - this.#movedAt < SETTLE_MS;
+  }
+
   tick(newsAgeS) {
     this.#alarms.forEach((alarm, index) => {
       const row = this.list.children[index];
       setText(row.querySelector(".since"), `since ${alarm.since} · ${duration(alarm.lasts_s + newsAgeS)}`);
-      row.querySelector("button").disabled = this.#busy.has(alarm.id) || !this.link.current;
+      this.#ready(row.querySelector("button"), alarm.id);
     });
-    this.button.disabled = this.#busy.has(this.#offered) || !this.link.current;
+    this.#ready(this.button, this.#offered);
+  }
+
+  #ready(button, id) {
+    button.disabled = this.#busy.has(id) || !this.link.current;
+    button.classList.toggle("settling", this.#settling);
   }
 
   #fill(row, alarm) {
@@ -81,6 +89,7 @@ export class Alarms {
     const next = kept && kept.priority === calling[0].priority ? kept : calling[0];
     if (next && next.id !== this.#offered) this.#movedAt = performance.now();
     this.#offered = next?.id ?? null;
+    this.button.classList.toggle("settling", this.#settling);
     this.thumb.hidden = !next;
     document.body.classList.toggle("has-thumb", Boolean(next));
     if (!next) return;
@@ -102,7 +111,7 @@ export class Alarms {
   #press(id) {
     if (!id || this.#busy.has(id)) return;
     if (!this.link.current) return this.#fail(id, "Not acknowledged: no connection.");
-    if (performance.now() - this.#movedAt < SETTLE_MS) {
+    if (this.#settling) {
       return this.#fail(id, "The list has just moved. Look, and press again.");
     }
     this.#send(id);

@@ -2,7 +2,7 @@
 
 import { Alarms } from "./alarms.js";
 import { Link } from "./link.js";
-import { duration, flashTogether, setText, setUpSettings } from "./screen.js";
+import { duration, flashTogether, setText, setUpSettings, showTrouble } from "./screen.js";
 import { Tiles } from "./tiles.js";
 
 const REFRESH_MS = 10000;
@@ -18,6 +18,7 @@ function show(snapshot) {
   const own = snapshot.tiles.filter((tile) => tile.patient === patient);
   const bed = own[0]?.bed;
   tiles.show(own, snapshot.stale_after_s);
+  showTrouble(snapshot.trouble);
   alarms.show(snapshot.alarms.filter((alarm) => alarm.patient === patient || alarm.beds.includes(bed)));
   setText(document.getElementById("clock"), snapshot.clock);
   requestAnimationFrame(flashTogether);

@@ -8,6 +8,13 @@ export function setClass(element, text) {
   if (element.className !== text) element.className = text;
 }
 
+// What keeps the server itself from watching anybody, above everything else.
+export function showTrouble(text) {
+  const banner = document.getElementById("trouble");
+  banner.hidden = text === "";
+  setText(banner.querySelector("span"), text);
+}
+
 export function piece(id) {
   return document.getElementById(id).content.firstElementChild.cloneNode(true);
 }

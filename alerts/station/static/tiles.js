@@ -24,9 +24,14 @@ export class Tiles {
   #age(element, tile, newsAgeS) {
     const vitals = element.querySelector(".vitals").children;
     let current = 0;
+    const notes = new Map(); // what is wrong → the vitals of which it is true
     tile.vitals.forEach((vital, index) => {
-      current += paint(vitals[index], vital, newsAgeS, this.#staleAfterS);
+      const [isCurrent, note] = paint(vitals[index], vital, newsAgeS, this.#staleAfterS);
+      current += isCurrent;
+      if (note) notes.set(note, [...(notes.get(note) ?? []), vital.label]);
     });
+    const told = [...notes].map(([note, labels]) => `${labels.join(", ")}: ${note}`);
+    setText(element.querySelector(".notes"), told.join(". "));
     const silence = element.querySelector(".silence");
     const silentS = tile.silent_s === null ? null : tile.silent_s + newsAgeS;
     const why = current ? "" : tile.why || (silentS === null ? "no device heard yet" : "no data");
@@ -45,7 +50,8 @@ function make(tile) {
 function fill(element, tile) {
   const state = tile.priority || "calm";
   const kept = element.classList.contains("silent") ? " silent" : "";
-  setClass(element, `tile ${state}${tile.acknowledged ? " taken" : ""}${kept}`);
+  const technical = tile.technical ? " technical" : "";
+  setClass(element, `tile ${state}${tile.acknowledged ? " taken" : ""}${technical}${kept}`);
   setText(element.querySelector(".bed"), tile.bed);
   setText(element.querySelector(".patient"), tile.patient);
   setText(element.querySelector(".marker"), tile.marker);
@@ -60,21 +66,17 @@ function name(element, vital) {
   setText(element.querySelector(".unit"), vital.unit);
 }
 
-// One number. Returns whether it may be taken for current.
+// One number. Returns whether it may be taken for current, and what there is to say about it.
 function paint(element, vital, newsAgeS, staleAfterS) {
   const ageS = vital.age_s === null ? null : vital.age_s + newsAgeS;
   const current = vital.text !== "" && ageS !== null && ageS <= staleAfterS;
   setClass(element, `vital ${current ? vital.priority : "absent"}${current && vital.doubt ? " doubt" : ""}`);
   setText(element.querySelector(".value"), current ? vital.text : "–");
-  setText(element.querySelector(".age"), current ? note(vital, ageS) : absence(vital, ageS));
-  return current;
-}
-
-function note(vital, ageS) {
-  return vital.doubt ? `${vital.doubt} · ${duration(ageS)}` : duration(ageS);
+  setText(element.querySelector(".age"), current ? duration(ageS) : "");
+  return [current, current ? vital.doubt : absence(vital, ageS)];
 }
 
 function absence(vital, ageS) {
-  if (ageS === null) return vital.why || "no data";
-  return `${vital.why || "no data"} · ${duration(ageS)}${vital.last ? ` · was ${vital.last}` : ""}`;
+  const why = vital.why || "no data";
+  return ageS === null ? why : `${why} for ${duration(ageS)}${vital.last ? `, was ${vital.last}` : ""}`;
 }

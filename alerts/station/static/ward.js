@@ -2,7 +2,7 @@
 
 import { Alarms } from "./alarms.js";
 import { Link } from "./link.js";
-import { flashTogether, setText, setUpSettings } from "./screen.js";
+import { flashTogether, setText, setUpSettings, showTrouble } from "./screen.js";
 import { Tiles } from "./tiles.js";
 
 const byBed = document.getElementById("by-bed");
@@ -15,6 +15,7 @@ function show(snapshot) {
   const ordered = byBed.checked ? snapshot.tiles.toSorted((a, b) => beds.compare(a.bed, b.bed)) : snapshot.tiles;
   tiles.show(ordered, snapshot.stale_after_s);
   alarms.show(snapshot.alarms);
+  showTrouble(snapshot.trouble);
   setText(document.getElementById("clock"), snapshot.clock);
   setText(document.getElementById("count"), `${snapshot.tiles.length} beds · ${count(snapshot.alarms)}`);
   requestAnimationFrame(flashTogether);

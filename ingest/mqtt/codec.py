@@ -12,8 +12,8 @@ from typing import Final
 import mqtt5
 from mqtt5 import DisconnectReasonCode
 
-from ingest import mqtt311
-from ingest.mqtt5_text import texts_are_well_formed
+from ingest.mqtt import v311
+from ingest.mqtt.text import texts_are_well_formed
 from vitals.errors import PermanentError
 
 _CONNECT_NAME: Final = b"\x00\x04MQTT"
@@ -46,14 +46,14 @@ class UnsupportedVersionError(ViolationError):
             DisconnectReasonCode.PROTOCOL_ERROR, f"protocol level {level} is not spoken here: use MQTT 5 or 3.1.1"
         )
         refusal = mqtt5.ConnAckPacket(reason_code=mqtt5.ConnAckReasonCode.UNSUPPORTED_PROTOCOL_VERSION)
-        self.answer = refusal.write() if level > _MQTT_5 else mqtt311.write(refusal)
+        self.answer = refusal.write() if level > _MQTT_5 else v311.write(refusal)
 
 
 def version_of(connect: bytes) -> Version:
     """The version that a whole CONNECT packet announces."""
     if connect[0] != 0x10:
         raise ViolationError(DisconnectReasonCode.PROTOCOL_ERROR, "the first packet of a connection is CONNECT")
-    start, _ = mqtt311.frame_end(connect, 0)
+    start, _ = v311.frame_end(connect, 0)
     for name in (_CONNECT_NAME, _OLD_CONNECT_NAME):
         level_at = start + len(name)
         if connect.startswith(name, start) and level_at < len(connect):
@@ -69,7 +69,7 @@ def read(version: Version, packet: bytes) -> mqtt5.Packet:
     if version is _MQTT_5 and not texts_are_well_formed(packet):
         raise ViolationError(DisconnectReasonCode.MALFORMED_PACKET, "a text is not well-formed UTF-8")
     try:
-        decoded, length = mqtt5.read(memoryview(packet)) if version is _MQTT_5 else mqtt311.read(packet)
+        decoded, length = mqtt5.read(memoryview(packet)) if version is _MQTT_5 else v311.read(packet)
     except (ValueError, IndexError) as error:
         raise ViolationError(DisconnectReasonCode.MALFORMED_PACKET, str(error)) from error
     if length != len(packet):
@@ -92,7 +92,7 @@ def _check_request(packet: mqtt5.Packet) -> None:
 
 def write(version: Version, packet: mqtt5.Packet) -> bytes:
     """Encode `packet` for a peer of `version`."""
-    return packet.write() if version is _MQTT_5 else mqtt311.write(packet)
+    return packet.write() if version is _MQTT_5 else v311.write(packet)
 
 
 def puback(version: Version, packet_id: int, code: int) -> bytes:

@@ -19,11 +19,11 @@ from typing import Any, Final
 import mqtt5
 from mqtt5 import DisconnectReasonCode, SubAckReasonCode, UnsubAckReasonCode
 
-from ingest import mqtt_answers, mqtt_codec
-from ingest.mqtt_access import Route, route, subscription
-from ingest.mqtt_admission import Door, RefusedError, admit
-from ingest.mqtt_codec import Version, ViolationError
-from ingest.mqtt_events import (
+from ingest.mqtt import answers, codec
+from ingest.mqtt.access import Route, route, subscription
+from ingest.mqtt.admission import Door, RefusedError, admit
+from ingest.mqtt.codec import Version, ViolationError
+from ingest.mqtt.events import (
     Closed,
     Event,
     Message,
@@ -32,7 +32,7 @@ from ingest.mqtt_events import (
     Subscribed,
     Unsubscribed,
 )
-from ingest.mqtt_inbox import Inbox, OversizedError
+from ingest.mqtt.inbox import Inbox, OversizedError
 
 _KEPT_OF_TOO_LARGE: Final = 256  # bytes of an oversized message that are kept: enough to tell what it was
 _MAX_ROUTES: Final = 32  # topics remembered per connection: a gateway has two, a confused one shall not fill the memory
@@ -128,13 +128,13 @@ class Session:
         while waiting and waiting[0].settled:
             head = waiting.popleft()
             if self.phase is _CONNECTED:
-                self._output += mqtt_codec.puback(self.version, head.packet_id, head.route.code)
+                self._output += codec.puback(self.version, head.packet_id, head.route.code)
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Send a QoS 0 message to a peer that subscribed; left out if larger than the peer accepts (3.1.2.11.4)."""
         if self.phase is not _CONNECTED:
             return
-        packet = mqtt_codec.write(self.version, mqtt5.PublishPacket(topic, payload, retain=retain))
+        packet = codec.write(self.version, mqtt5.PublishPacket(topic, payload, retain=retain))
         if self._peer_max_packet_bytes is None or len(packet) <= self._peer_max_packet_bytes:
             self._output += packet
 
@@ -165,8 +165,8 @@ class Session:
 
     def _on_packet(self, packet: bytes) -> None:
         if self.phase is _AWAITING_CONNECT:
-            self.version = mqtt_codec.version_of(packet)
-        decoded = mqtt_codec.read(self.version, packet)
+            self.version = codec.version_of(packet)
+        decoded = codec.read(self.version, packet)
         handler = self._HANDLERS[self.phase].get(type(decoded))
         if handler is None:
             name = type(decoded).__name__.removesuffix("Packet").upper()
@@ -175,7 +175,7 @@ class Session:
 
     def _on_publish(self, buffer: bytes, at: int, start: int, end: int) -> None:
         """Take a PUBLISH apart in place: this is the path of every reading."""
-        name, packet_id, payload_at = mqtt_codec.read_publish(self.version, buffer, at, start, end)
+        name, packet_id, payload_at = codec.read_publish(self.version, buffer, at, start, end)
         message = Message(self._routes.get(name) or self._route(name), buffer[payload_at:end], packet_id)
         if packet_id:
             if len(self._unacknowledged) >= self._bounds.receive_max:
@@ -206,7 +206,7 @@ class Session:
         try:
             admitted = admit(self._door, self.version, packet)
         except RefusedError as error:
-            self._output += mqtt_answers.refusal(self.version, error.code, str(error))
+            self._output += answers.refusal(self.version, error.code, str(error))
             self._close(error.code.name.lower(), str(error))
             return
         self.phase, self.gateway, self._will = Phase.CONNECTED, admitted.gateway, packet.will
@@ -216,7 +216,7 @@ class Session:
         if self.version is Version.MQTT_5:
             longest = self._bounds.max_keep_alive_s
             self._keep_alive_s = min(packet.keep_alive or longest, longest)
-        self._output += mqtt_answers.welcome(self.version, self._bounds, admitted, self._keep_alive_s)
+        self._output += answers.welcome(self.version, self._bounds, admitted, self._keep_alive_s)
         self._events.append(Opened(admitted.client_id, admitted.gateway))
 
     def _on_subscribe(self, packet: mqtt5.SubscribePacket) -> None:
@@ -233,7 +233,7 @@ class Session:
                 granted.append(topic_filter.pattern)
             codes.append(code)
         self._subscriptions.update(granted)
-        self._output += mqtt_codec.write(self.version, mqtt5.SubAckPacket(packet.packet_id, codes))
+        self._output += codec.write(self.version, mqtt5.SubAckPacket(packet.packet_id, codes))
         self._events.extend(map(Subscribed, granted))
 
     def _on_unsubscribe(self, packet: mqtt5.UnsubscribePacket) -> None:
@@ -244,10 +244,10 @@ class Session:
             if known:
                 self._subscriptions.discard(pattern)
                 self._events.append(Unsubscribed(pattern))
-        self._output += mqtt_codec.write(self.version, mqtt5.UnsubAckPacket(packet.packet_id, codes))
+        self._output += codec.write(self.version, mqtt5.UnsubAckPacket(packet.packet_id, codes))
 
     def _on_pingreq(self, _: mqtt5.PingReqPacket) -> None:
-        self._output += mqtt_codec.write(self.version, mqtt5.PingRespPacket())
+        self._output += codec.write(self.version, mqtt5.PingRespPacket())
 
     def _on_disconnect(self, packet: mqtt5.DisconnectPacket) -> None:
         if packet.reason_code != int(DisconnectReasonCode.DISCONNECT_WITH_WILL_MESSAGE):
@@ -284,7 +284,7 @@ class Session:
 
     def _violate(self, violation: ViolationError) -> None:
         connected = self.phase is _CONNECTED
-        self._output += mqtt_answers.goodbye(self.version, violation, connected=connected)
+        self._output += answers.goodbye(self.version, violation, connected=connected)
         self._close(violation.code.name.lower(), str(violation))
 
     def _close(self, reason: str, message: str) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from ingest.mqtt_access import Route
+from ingest.mqtt.access import Route
 from vitals.wire import MAX_PAYLOAD_BYTES
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from mqtt5 import DisconnectReasonCode
 
-from ingest.mqtt311 import frame_end
-from ingest.mqtt_codec import ViolationError
-from ingest.mqtt_events import SessionBounds
+from ingest.mqtt.codec import ViolationError
+from ingest.mqtt.events import SessionBounds
+from ingest.mqtt.v311 import frame_end
 
 
 class OversizedError(ViolationError):

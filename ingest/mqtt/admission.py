@@ -9,8 +9,8 @@ from typing import Final
 import mqtt5
 from mqtt5 import ConnAckReasonCode
 
-from ingest.mqtt_access import route
-from ingest.mqtt_codec import Version
+from ingest.mqtt.access import route
+from ingest.mqtt.codec import Version
 from vitals.errors import PermanentError
 
 Authenticate = Callable[[str | None, bytes | None, str | None], str | None]

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from ingest.mqtt311 import frame_end
+from ingest.mqtt.v311 import frame_end
 
 _BYTE, _WORD, _LONG, _VARIABLE, _BLOB, _TEXT, _PAIR = 1, 2, 4, -1, -2, -3, -4
 _PROPERTIES, _WILL, _USER, _PASSWORD, _FLAGS = -5, -6, -7, -8, -9

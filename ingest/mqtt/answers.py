@@ -7,10 +7,10 @@ from typing import Final
 import mqtt5
 from mqtt5 import ConnAckReasonCode
 
-from ingest.mqtt311 import RETURN_CODES
-from ingest.mqtt_admission import Admitted
-from ingest.mqtt_codec import UnsupportedVersionError, Version, ViolationError, write
-from ingest.mqtt_events import SessionBounds
+from ingest.mqtt.admission import Admitted
+from ingest.mqtt.codec import UnsupportedVersionError, Version, ViolationError, write
+from ingest.mqtt.events import SessionBounds
+from ingest.mqtt.v311 import RETURN_CODES
 
 _CONNACK_CODES: Final = (0x81, 0x82, 0x95)  # the violations that an MQTT 5 CONNACK can name: malformed, protocol, size
 
