@@ -13,10 +13,12 @@ for pulse from PPG cf. Bieri et al. 2023, BeliefPPG).
 **Latency**: the estimate of a window waits for the evidence of the four seconds after it (fixed-lag smoothing), so what
 `advance` returns describes the eight seconds that ended `LATENCY_S` before the newest sample. Nothing else looks ahead.
 
-**Confidence** is the probability that the rate lies within `TOLERANCE_PER_MIN` of the one given. Where there is no
-estimate the rate is NaN and the confidence 0: a channel with a second that is missing, constant, clipped or torn says
-nothing until eight whole seconds have come again; with no channel left there is no estimate. A series never spans
-such a gap, and after `FORGET_S` of silence the next one begins without memory.
+**Confidence**, 0 to 1, is the probability the model gives to rates within `TOLERANCE_PER_MIN` of the one found, times
+how plainly the windows back it: a model that must choose among rates finds one in noise too. Where nothing but motion
+of a steady cadence reaches the sensor, that cadence can pass for a pulse; whether there is contact must be known from
+elsewhere. Where there is no estimate the rate is NaN and the confidence 0: a channel with a second that is missing,
+constant, clipped or torn says nothing until eight whole seconds have come again, and with no channel left there is no
+estimate. A series never spans such a gap, and after `FORGET_S` of silence the next one begins without memory.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ from ingest.signals.pulse_spectra import (
     SAMPLES,
     WINDOW_S,
     averaged,
-    log_likelihood,
+    support,
 )
 
 if TYPE_CHECKING:
@@ -45,16 +47,25 @@ if TYPE_CHECKING:
 
 LATENCY_S: Final = 4
 TOLERANCE_PER_MIN: Final = 5
-CONFIDENT: Final = 0.9  # what may be shown without doubt
-MIN_RATE_HZ: Final = 17  # twice 240 /min is 8 Hz
+CONFIDENT: Final = 0.8  # from here on a rate may be shown without doubt
+MIN_RATE_HZ: Final = 17  # samples: the pass band and its mirror image must not meet
 FORGET_S: Final = 10  # without evidence: it may be another wearer
 
-DRIFT_PER_MIN: Final = 1.2  # mean change of the rate within a second: more than a runner's at the start
+DRIFT_PER_MIN: Final = 1.5  # mean change of the rate within a second: more than a runner's at the start
 LEAK: Final = 1e-3  # a second's chance that the rate is any other: an ectopic run, a sensor put on anew
+
+#: Windows that begin a second apart share most of their samples: each adds this much of what it says.
+NEW_SHARE: Final = 0.5
+
+# How much the windows back the rate found, above the mean of all rates; twice two logarithms of power are added.
+CHANCE_NATS: Final = 3.0  # what the luckiest rate has in noise of one channel
+PLAIN_NATS: Final = 6.0  # a peak of twenty times the mean in one spectrum, and of a fifth of that at its double
+BACKING_S: Final = 5  # it is smoothed over: a disturbance passes, noise does not
 
 CLIPPED_SHARE: Final = 0.3  # of a second's samples at its very top and bottom
 TORN_SHARE: Final = 0.75  # of a second's range, in one step: an overflow, a change of gain. A pulse rises in 0.1 s
 LARGEST: Final = 1e12  # no sensor counts so far
+LARGEST_G: Final = 200.0
 
 _CHUNK: Final = 128  # rows at once: their intermediate arrays stay in the processor's cache
 
@@ -62,10 +73,11 @@ _CHUNK: Final = 128  # rows at once: their intermediate arrays stay in the proce
 class PulseState:
     """What is kept of every row; plain arrays, about 10 kB a row with two channels.
 
-    `ppg`: (rows, channels, 200) and `acc`: (rows, 3, 208), the last seconds at 25 Hz, 0 where nothing came.
+    `ppg`: (rows, channels, 200) and `acc`: (rows, 3, 210), the last seconds at 25 Hz, 0 where nothing came.
     `ppg_whole_s`, (rows, channels) and `acc_whole_s`, (rows,): how many seconds came without a gap, up to a window.
-    `belief`: (rows, rates) after the window `LATENCY_S` ago. `evidence`: (rows, `LATENCY_S`, rates) of the windows since,
-    oldest first, and `seen`: (rows, `LATENCY_S`), whether there was any. `silent_s`: (rows,) seconds without.
+    `belief`: (rows, rates) after the window `LATENCY_S` ago. `support`: (rows, `LATENCY_S`, rates) of the windows
+    since, oldest first, and `seen`: (rows, `LATENCY_S`), whether there was any. `silent_s`: (rows,) seconds without, up
+    to `FORGET_S`. `backing`: (rows,) how much the windows backed the rates found, in nats, smoothed.
     """
 
     def __init__(self, rows: int, channels: int) -> None:
@@ -75,9 +87,10 @@ class PulseState:
         self.ppg_whole_s = np.zeros((rows, channels), np.int16)
         self.acc_whole_s = np.zeros(rows, np.int16)
         self.belief = np.full((rows, rates), 1 / rates, np.float32)
-        self.evidence = np.ones((rows, LATENCY_S, rates), np.float32)
+        self.support = np.zeros((rows, LATENCY_S, rates), np.float32)
         self.seen = np.zeros((rows, LATENCY_S), np.bool_)
-        self.silent_s = np.zeros(rows, np.int16)
+        self.silent_s = np.full(rows, FORGET_S, np.int16)
+        self.backing = np.zeros(rows)
 
     def clear(self, rows: Indices) -> None:
         """Forget these rows."""
@@ -97,19 +110,19 @@ def advance(state: PulseState, ppg: Floats, acc: Floats | None) -> PulseEstimate
     """Take in one second of every row, and tell the pulse rate of the window that ended `LATENCY_S` before its end.
 
     `ppg`: (rows, channels, n), the n samples of this second, at least `MIN_RATE_HZ`, in any unit and polarity. `acc`:
-    (rows, 3, m) in g, its own number of samples; None where nobody moves or nobody knows. NaN: missing.
+    (rows, 3, m) in g, its own number of samples; NaN where missing, None if there is no accelerometer. Without it the
+    confidence holds for a wearer at rest only: a runner's cadence then passes for the pulse.
     """
     if min(ppg.shape[-1], MIN_RATE_HZ if acc is None else acc.shape[-1]) < MIN_RATE_HZ:
         raise ValueError(f"pulse rate needs at least {MIN_RATE_HZ} samples a second")
     _take_ppg(state, ppg)
     _take_acc(state, acc)
-    usable = state.ppg_whole_s >= WINDOW_S
-    evidence = np.ones_like(state.belief)
+    usable: Mask = np.asarray(state.ppg_whole_s >= WINDOW_S)
+    supported = np.zeros_like(state.belief)
     for first in range(0, len(ppg), _CHUNK):
         part = slice(first, first + _CHUNK)
-        said = log_likelihood(state.ppg[part], usable[part], _known_motion(state, part))
-        evidence[part] = np.exp(said - said.max(axis=1, keepdims=True))
-    return _believe(state, evidence, usable.any(axis=1))
+        supported[part] = support(state.ppg[part], usable[part], _known_motion(state, part))
+    return _believe(state, supported, np.any(usable, axis=1))
 
 
 def _take_ppg(state: PulseState, second: Floats) -> None:
@@ -121,7 +134,7 @@ def _take_ppg(state: PulseState, second: Floats) -> None:
 
 def _whole(second: Floats) -> Mask:
     """Whether a second of samples, (…, n), is all there and can be a pulse."""
-    there = (np.abs(second) < LARGEST).all(axis=-1)  # NaN is not
+    there: Mask = np.all(np.abs(second) < LARGEST, axis=-1)  # NaN is not
     known = np.where(there[..., None], second, 0.0)
     top, bottom = known.max(axis=-1, keepdims=True), known.min(axis=-1, keepdims=True)
     span = (top - bottom)[..., 0]
@@ -134,7 +147,7 @@ def _whole(second: Floats) -> Mask:
 def _take_acc(state: PulseState, second: Floats | None) -> None:
     if second is None:
         second = np.full((len(state.acc), AXES, MIN_RATE_HZ), np.nan)
-    there = (np.abs(second) < LARGEST).all(axis=(1, 2))
+    there: Mask = np.all(np.abs(second) < LARGEST_G, axis=(1, 2))
     means = averaged(np.where(there[:, None, None], second, 0.0)).astype(np.float32)
     state.acc = np.concatenate([state.acc[..., INTERNAL_HZ:], means], axis=-1)
     state.acc_whole_s = np.where(there, np.minimum(state.acc_whole_s + 1, WINDOW_S + 1), 0).astype(np.int16)
@@ -142,26 +155,39 @@ def _take_acc(state: PulseState, second: Floats | None) -> None:
 
 def _known_motion(state: PulseState, part: slice) -> Spectra:
     """The acceleration, or 0 where some of the window's is missing."""
-    known = state.acc_whole_s[part] > WINDOW_S
+    known: Mask = np.asarray(state.acc_whole_s[part] > WINDOW_S)
     return np.where(known[:, None, None], state.acc[part], np.float32(0.0))
 
 
-def _believe(state: PulseState, evidence: Spectra, seen: Mask) -> PulseEstimates:
-    """Move the belief on by a second, and smooth it with the evidence of the seconds after it."""
-    spread = _spread()
-    told = state.seen[:, 0]
+def _believe(state: PulseState, support_now: Spectra, seen: Mask) -> PulseEstimates:
+    """Move the belief on by a second, and judge it together with the windows of the seconds after it."""
+    told, goes_on = state.seen[:, 0], state.silent_s == 0
     state.silent_s = np.where(told, 0, np.minimum(state.silent_s + 1, FORGET_S)).astype(np.int16)
     state.belief[state.silent_s >= FORGET_S] = 1 / len(RATES_PER_MIN)
-    state.belief = _normalised((state.belief @ spread) * state.evidence[:, 0])
-    state.evidence = np.concatenate([state.evidence[:, 1:], evidence[:, None]], axis=1)
+    windows = np.concatenate([state.support, support_now[:, None]], axis=1)
+    smoothed = _smoothed(state, np.exp(np.float32(NEW_SHARE) * (windows - windows.max(axis=2, keepdims=True))))
+    state.support = windows[:, 1:]
     state.seen = np.concatenate([state.seen[:, 1:], seen[:, None]], axis=1)
+    backing = (smoothed * windows.mean(axis=1)).sum(axis=1)
+    smoother = state.backing + (backing - state.backing) / BACKING_S
+    state.backing = np.where(told & goes_on, smoother, backing)
+    rate, probability = _most_likely(smoothed)
+    plain = np.clip((state.backing - CHANCE_NATS) / (PLAIN_NATS - CHANCE_NATS), 0.0, 1.0)
+    return PulseEstimates(np.where(told, rate, np.nan), np.where(told, probability * plain, 0.0))
+
+
+def _smoothed(state: PulseState, likelihood: Spectra) -> Floats:
+    """The belief `LATENCY_S` ago given all windows up to now, (rows, rates); `state.belief` moves on to there."""
+    spread = _spread()
+    state.belief = _normalised((state.belief @ spread) * likelihood[:, 0])
     later = np.ones_like(state.belief)
-    for second in reversed(range(LATENCY_S)):
-        later = _normalised((later * state.evidence[:, second]) @ spread.T)
-    return _most_likely(_normalised(state.belief * later).astype(np.float64), told)
+    for second in range(LATENCY_S, 0, -1):
+        later = _normalised(np.matmul(later * likelihood[:, second], spread.T))
+    both = state.belief * later
+    return np.asarray(both / both.sum(axis=1, keepdims=True), np.float64)
 
 
-def _most_likely(belief: Floats, told: Mask) -> PulseEstimates:
+def _most_likely(belief: Floats) -> tuple[Floats, Floats]:
     """The mean rate of the likeliest ± `TOLERANCE_PER_MIN`, and the probability of these."""
     reach, rates = TOLERANCE_PER_MIN, len(RATES_PER_MIN)
     upto = np.cumsum(np.pad(belief, ((0, 0), (1, 0))), axis=1)
@@ -169,9 +195,9 @@ def _most_likely(belief: Floats, told: Mask) -> PulseEstimates:
     low, high = np.maximum(np.arange(rates) - reach, 0), np.minimum(np.arange(rates) + reach + 1, rates)
     mass = upto[:, high] - upto[:, low]
     rows, best = np.arange(len(belief)), mass.argmax(axis=1)
-    confidence = mass[rows, best]
-    rate = (weighed[rows, high[best]] - weighed[rows, low[best]]) / confidence
-    return PulseEstimates(np.where(told, rate, np.nan), np.where(told, np.minimum(confidence, 1.0), 0.0))
+    likeliest = mass[rows, best]
+    rate = (weighed[rows, high[best]] - weighed[rows, low[best]]) / likeliest
+    return rate, np.minimum(likeliest, 1.0)
 
 
 def _normalised(belief: Spectra) -> Spectra:
