@@ -54,7 +54,7 @@ def score_beats(family: str, records: Sequence[Annotations], progress: Progress)
             count = np.array([(flags & affected).sum(), affected.sum(), (flags & ~affected).sum(), (~affected).sum()])
             counts[name].append(count)
             figures[f"{name} sensitivity"], figures[f"{name} false per 100"] = _figures(count)
-        suspicions.append(_suspicions(record, rr_ms))
+        suspicions.append(_suspicions(record, rhythm.correct(rr_ms)))
         figures["irregular_segments"] = int(suspicions[-1][0] + suspicions[-1][2])
         per_record[record.name] = figures
         progress()
@@ -85,14 +85,14 @@ def _flag_measures(counts: dict[str, list[npt.NDArray[np.int64]]]) -> list[Measu
     return measures
 
 
-def _suspicions(record: Annotations, rr_ms: Floats) -> npt.NDArray[np.int64]:
+def _suspicions(record: Annotations, corrected: rhythm.Corrected) -> npt.NDArray[np.int64]:
     """Segments suspected and all, of those annotated as atrial fibrillation by more than half, and of the others."""
     begins_ms = np.array([at for at, _ in record.rhythms])
     place = np.searchsorted(begins_ms, record.beats_ms[1:], side="right") - 1
     names = np.array([name for _, name in record.rhythms] + ["?"])
     in_af = np.isin(names[place], AFIB)
     count = np.zeros(4, np.int64)
-    for advisory in irregularity.advisories(rr_ms):
+    for advisory in corrected.advisories:
         part = in_af[advisory.first : advisory.first + irregularity.SEGMENT]
         kind = 0 if part.mean() > 0.5 else 2
         count[kind] += advisory.suspected

@@ -45,7 +45,9 @@ class Span(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Variability:
-    """HRV of one window; NaN where there is too little to say. `usable` is False when too much was corrected.
+    """HRV of one window; NaN where there is too little to say.
+
+    `usable` is False when too much was corrected, or where an irregular rhythm is suspected: it has no NN intervals.
 
     `covered_s`: the sum of the intervals, gaps not counted. `corrected_share`: of the intervals as received, 0 to 1.
     `lf_share`: LF / (LF + HF), the normalised unit, 0 to 1.
@@ -89,7 +91,7 @@ def variability(pieces: Sequence[Corrected]) -> Variability:
         covered_s=covered_s,
         span=Span.ULTRA_SHORT if covered_s < 270 else Span.SHORT if covered_s <= 1800 else Span.LONG,
         corrected_share=share,
-        usable=enough and share <= MOST_CORRECTED,
+        usable=enough and share <= MOST_CORRECTED and not any(piece.irregular.any() for piece in pieces),
         mean_nn_ms=float(joined.mean()) if enough else float("nan"),
         sdnn_ms=float(joined.std(ddof=1)) if enough else float("nan"),
         rmssd_ms=float(np.sqrt(np.mean(steps**2))) if enough else float("nan"),

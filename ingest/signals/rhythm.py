@@ -16,6 +16,10 @@ sets its own thresholds (in bigeminy the plain method finds a third of them):
   intervals holds the place of the sinus rhythm, since a premature beat and its pause add up to two sinus intervals;
 - an ectopic beat spoils two intervals: both are marked.
 
+Where `irregularity` suspects fibrillation there is no sinus rhythm to tell from, and the upper bound is lifted: the
+authors' own thresholds hold, which grow with the irregularity. What is left there is no normal-to-normal series
+(`Corrected.irregular`), and HRV refuses it.
+
 **Live**: outside 300–2000 ms, or more than 20 % from the interval before (Malik) **and** more than 15 % from the mean
 of the last nine. The second half keeps the first normal interval after a pause from being flagged.
 """
@@ -31,9 +35,12 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
+from ingest.signals.irregularity import SEGMENT, Advisory, advisories
 from ingest.streams import Runs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ingest.streams import Indices, Mask, Times
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -48,7 +55,8 @@ _MEDIAN_BEATS: Final = 11
 _MEAN_BEATS: Final = 31
 _SLOPE, _OFFSET = 0.13, 0.17  # of the borders between normal and ectopic in the authors' subspace
 _FAR: Final = 3.0  # thresholds of mRR that make an interval long or short on its own
-_THRESHOLD_RANGE: Final = (0.10, 0.25)  # of the mean interval around
+_BOUNDS: Final = (0.10, 0.25)  # of the thresholds, as a share of the mean interval around
+_UNBOUNDED: Final = (0.10, np.inf)
 _OWN_DEPARTURE: Final = 0.06
 _MAX_PASSES: Final = 6  # the count of findings falls; it reached its end after 2 or 3 on all recordings
 _CHUNK: Final = 8_192  # windows sorted at once: a day of beats must not ask for gigabytes
@@ -70,12 +78,19 @@ class Corrected:
     """A stored series after correction.
 
     `kinds`: (n,) of the intervals as given. `nn_ms`: (m,) normal-to-normal intervals, where a missed beat makes two
-    of one and an extra one makes one of two. `replaced`: (m,) those that correction made up.
+    of one and an extra one makes one of two. `replaced`: (m,) those that correction made up. `advisories`: where an
+    irregular rhythm is suspected, and why.
     """
 
     kinds: Kinds
     nn_ms: Floats
     replaced: Mask
+    advisories: tuple[Advisory, ...]
+
+    @property
+    def irregular(self) -> Mask:
+        """The intervals as given, (n,), that lie in a segment with a suspicion."""
+        return _irregular(self.advisories, len(self.kinds))
 
     @property
     def corrected_share(self) -> float:
@@ -104,34 +119,46 @@ def correct(rr_ms: Floats) -> Corrected:
     rr = np.asarray(rr_ms, np.float64)
     bad = ~np.isfinite(rr)
     kinds = np.where(bad, Kind.LONG, Kind.NORMAL).astype(np.int8)
+    found: list[Advisory] = []
     if len(rr) >= _MEDIAN_BEATS and not bad.all():
-        _classify(rr, kinds)
+        bounded = _classified(rr, kinds, _BOUNDS)
+        found = advisories(rr, bounded == Kind.NORMAL)
+        irregular = _irregular(found, len(rr))
+        kinds = np.where(irregular, _classified(rr, kinds, _UNBOUNDED), bounded) if irregular.any() else bounded
     in_range = (rr >= RANGE_MS[0]) & (rr <= RANGE_MS[1])
     outside = (kinds == Kind.NORMAL) & ~in_range
     kinds[outside] = np.where(rr[outside] > RANGE_MS[1], Kind.LONG, Kind.SHORT)
-    return _rebuilt(rr, kinds)
+    return _rebuilt(rr, kinds, found)
 
 
-def _classify(rr: Floats, kinds: Kinds) -> None:
-    """Fill `kinds`, pass after pass on the series as corrected so far, while the passes find less and less."""
-    found = len(rr) + 1
+def _irregular(found: Iterable[Advisory], count: int) -> Mask:
+    irregular = np.zeros(count, np.bool_)
+    for advisory in found:
+        irregular[advisory.first : advisory.first + SEGMENT] |= advisory.suspected
+    return irregular
+
+
+def _classified(rr: Floats, before: Kinds, bounds: tuple[float, float]) -> Kinds:
+    """`before`, filled pass after pass on the series as corrected so far, while the passes find less and less."""
+    kinds, found = before.copy(), len(rr) + 1
     for _ in range(_MAX_PASSES):
-        fresh = np.where(kinds == Kind.NORMAL, _patterns(_interpolated(rr, kinds)), Kind.NORMAL).astype(np.int8)
+        fresh = np.where(kinds == Kind.NORMAL, _patterns(_interpolated(rr, kinds), bounds), Kind.NORMAL).astype(np.int8)
         count = int(np.count_nonzero(fresh))
         if not 0 < count < found or np.count_nonzero(kinds) + count == len(rr):
-            return
+            break
         kinds[fresh > 0] = fresh[fresh > 0]
         found = count
+    return kinds
 
 
-def _patterns(rr: Floats) -> Kinds:
+def _patterns(rr: Floats, bounds: tuple[float, float]) -> Kinds:
     """The kind of every interval by the patterns of dRR and mRR around it (figure 1 of the paper)."""
     mean = _windows(rr, _MEAN_BEATS).mean(axis=1)
     median = np.median(_windows(rr, _MEDIAN_BEATS), axis=1)
     difference = np.diff(rr, prepend=rr[0])
     deviation = rr - median
     deviation = np.where(deviation < 0, 2 * deviation, deviation)
-    low, high = _THRESHOLD_RANGE
+    low, high = bounds
     threshold = np.clip(_spread(deviation), low * mean, high * mean)
     d = difference / np.clip(_spread(difference), low * mean, high * mean)
     longer, shorter = rr > (1 + _OWN_DEPARTURE) * mean, rr < (1 - _OWN_DEPARTURE) * mean
@@ -178,14 +205,14 @@ def _interpolated(rr: Floats, kinds: Kinds) -> Floats:
     return np.interp(places, places[normal], rr[normal]) if normal.any() else rr
 
 
-def _rebuilt(rr: Floats, kinds: Kinds) -> Corrected:
+def _rebuilt(rr: Floats, kinds: Kinds, found: list[Advisory]) -> Corrected:
     """The NN series: extra detections merged away, missed beats put back, everything else interpolated."""
     filled = _interpolated(rr, kinds)
     copies = np.ones(len(rr), np.intp)
     copies[kinds == Kind.MISSED] = 2
     pair = (kinds[:-1] == Kind.EXTRA) & (kinds[1:] == Kind.EXTRA) & (np.arange(len(rr) - 1) % 2 == _parity(kinds))
     copies[1:][pair] = 0
-    return Corrected(kinds, np.repeat(filled, copies), np.repeat(kinds != Kind.NORMAL, copies))
+    return Corrected(kinds, np.repeat(filled, copies), np.repeat(kinds != Kind.NORMAL, copies), tuple(found))
 
 
 def _parity(kinds: Kinds) -> npt.NDArray[np.intp]:
