@@ -14,11 +14,11 @@ for pulse from PPG cf. Bieri et al. 2023, BeliefPPG).
 `advance` returns describes the eight seconds that ended `LATENCY_S` before the newest sample. Nothing else looks ahead.
 
 **Confidence**, 0 to 1, is the probability the model gives to rates within `TOLERANCE_PER_MIN` of the one found, times
-how plainly the windows back it: a model that must choose among rates finds one in noise too. Where nothing but motion
-of a steady cadence reaches the sensor, that cadence can pass for a pulse; whether there is contact must be known from
-elsewhere. Where there is no estimate the rate is NaN and the confidence 0: a channel with a second that is missing,
-constant, clipped or torn says nothing until eight whole seconds have come again, and with no channel left there is no
-estimate. A series never spans such a gap, and after `FORGET_S` of silence the next one begins without memory.
+how plainly the windows back it: a model that must choose among rates finds one in noise too. It is low where a cadence
+may pass for the pulse, also when it rightly does not: there the accelerometer explains most of both. Where there is no
+estimate the rate is NaN and the confidence 0: a channel with a second that is missing, constant, clipped or torn says
+nothing until eight whole seconds have come again, and with no channel left there is no estimate. A series never spans
+such a gap, and after `FORGET_S` of silence the next one begins without memory.
 """
 
 from __future__ import annotations
@@ -57,9 +57,10 @@ LEAK: Final = 1e-3  # a second's chance that the rate is any other: an ectopic r
 #: Windows that begin a second apart share most of their samples: each adds this much of what it says.
 NEW_SHARE: Final = 0.5
 
-# How much the windows back the rate found, above the mean of all rates; twice two logarithms of power are added.
-CHANCE_NATS: Final = 3.0  # what the luckiest rate has in noise of one channel
-PLAIN_NATS: Final = 6.0  # a peak of twenty times the mean in one spectrum, and of a fifth of that at its double
+# How much the windows back the rate found, above the mean of all rates: both spectra, and that without motion alone,
+# where little is left of a pulse that runs with the cadence, and nothing of the cadence.
+CHANCE_NATS: Final = np.array([3.0, 2.0])  # what the rate found has in noise
+PLAIN_NATS: Final = np.array([6.0, 4.0])  # what noise of one channel passes in one window of thirty
 BACKING_S: Final = 5  # it is smoothed over: a disturbance passes, noise does not
 
 CLIPPED_SHARE: Final = 0.3  # of a second's samples at its very top and bottom
@@ -71,13 +72,13 @@ _CHUNK: Final = 128  # rows at once: their intermediate arrays stay in the proce
 
 
 class PulseState:
-    """What is kept of every row; plain arrays, about 10 kB a row with two channels.
+    """What is kept of every row; plain arrays, about 13 kB a row with two channels.
 
     `ppg`: (rows, channels, 200) and `acc`: (rows, 3, 210), the last seconds at 25 Hz, 0 where nothing came.
     `ppg_whole_s`, (rows, channels) and `acc_whole_s`, (rows,): how many seconds came without a gap, up to a window.
-    `belief`: (rows, rates) after the window `LATENCY_S` ago. `support`: (rows, `LATENCY_S`, rates) of the windows
+    `belief`: (rows, rates) after the window `LATENCY_S` ago. `support`: (rows, `LATENCY_S`, 2, rates) of the windows
     since, oldest first, and `seen`: (rows, `LATENCY_S`), whether there was any. `silent_s`: (rows,) seconds without, up
-    to `FORGET_S`. `backing`: (rows,) how much the windows backed the rates found, in nats, smoothed.
+    to `FORGET_S`. `backing`: (rows, 2) how much the windows backed the rates found, in nats, smoothed.
     """
 
     def __init__(self, rows: int, channels: int) -> None:
@@ -87,10 +88,10 @@ class PulseState:
         self.ppg_whole_s = np.zeros((rows, channels), np.int16)
         self.acc_whole_s = np.zeros(rows, np.int16)
         self.belief = np.full((rows, rates), 1 / rates, np.float32)
-        self.support = np.zeros((rows, LATENCY_S, rates), np.float32)
+        self.support = np.zeros((rows, LATENCY_S, 2, rates), np.float32)
         self.seen = np.zeros((rows, LATENCY_S), np.bool_)
         self.silent_s = np.full(rows, FORGET_S, np.int16)
-        self.backing = np.zeros(rows)
+        self.backing = np.zeros((rows, 2))
 
     def clear(self, rows: Indices) -> None:
         """Forget these rows."""
@@ -110,15 +111,15 @@ def advance(state: PulseState, ppg: Floats, acc: Floats | None) -> PulseEstimate
     """Take in one second of every row, and tell the pulse rate of the window that ended `LATENCY_S` before its end.
 
     `ppg`: (rows, channels, n), the n samples of this second, at least `MIN_RATE_HZ`, in any unit and polarity. `acc`:
-    (rows, 3, m) in g, its own number of samples; NaN where missing, None if there is no accelerometer. Without it the
-    confidence holds for a wearer at rest only: a runner's cadence then passes for the pulse.
+    (rows, 3, m) in g, its own number of samples; NaN where missing, None if no row has an accelerometer. Without it
+    the confidence holds for a wearer at rest only: a runner's cadence then passes for the pulse.
     """
     if min(ppg.shape[-1], MIN_RATE_HZ if acc is None else acc.shape[-1]) < MIN_RATE_HZ:
         raise ValueError(f"pulse rate needs at least {MIN_RATE_HZ} samples a second")
     _take_ppg(state, ppg)
     _take_acc(state, acc)
     usable: Mask = np.asarray(state.ppg_whole_s >= WINDOW_S)
-    supported = np.zeros_like(state.belief)
+    supported = np.zeros_like(state.support[:, 0])
     for first in range(0, len(ppg), _CHUNK):
         part = slice(first, first + _CHUNK)
         supported[part] = support(state.ppg[part], usable[part], _known_motion(state, part))
@@ -165,14 +166,15 @@ def _believe(state: PulseState, support_now: Spectra, seen: Mask) -> PulseEstima
     state.silent_s = np.where(told, 0, np.minimum(state.silent_s + 1, FORGET_S)).astype(np.int16)
     state.belief[state.silent_s >= FORGET_S] = 1 / len(RATES_PER_MIN)
     windows = np.concatenate([state.support, support_now[:, None]], axis=1)
-    smoothed = _smoothed(state, np.exp(np.float32(NEW_SHARE) * (windows - windows.max(axis=2, keepdims=True))))
+    both = windows[:, :, 0]
+    smoothed = _smoothed(state, np.exp(np.float32(NEW_SHARE) * (both - both.max(axis=2, keepdims=True))))
     state.support = windows[:, 1:]
     state.seen = np.concatenate([state.seen[:, 1:], seen[:, None]], axis=1)
-    backing = (smoothed * windows.mean(axis=1)).sum(axis=1)
+    backing = (smoothed[:, None] * windows.mean(axis=1)).sum(axis=2)
     smoother = state.backing + (backing - state.backing) / BACKING_S
-    state.backing = np.where(told & goes_on, smoother, backing)
+    state.backing = np.where((told & goes_on)[:, None], smoother, backing)
     rate, probability = _most_likely(smoothed)
-    plain = np.clip((state.backing - CHANCE_NATS) / (PLAIN_NATS - CHANCE_NATS), 0.0, 1.0)
+    plain = np.clip((state.backing - CHANCE_NATS) / (PLAIN_NATS - CHANCE_NATS), 0.0, 1.0).min(axis=1)
     return PulseEstimates(np.where(told, rate, np.nan), np.where(told, probability * plain, 0.0))
 
 

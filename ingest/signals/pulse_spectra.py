@@ -58,8 +58,9 @@ def averaged(second: Floats) -> Floats:
 
 
 def support(ppg: Floats, usable: Mask, acc: Spectra) -> Spectra:
-    """Log-likelihood of each rate above the mean over all, in nats, (rows, rates); 0 where no channel is usable.
+    """Log-likelihood of each rate above the mean over all, in nats, (rows, 2, rates); 0 where no channel is usable.
 
+    First by both spectra, then by that without motion alone, counted twice: a cadence has the first, a pulse both.
     `ppg`: (rows, channels, `SAMPLES`), finite. `usable`: (rows, channels). `acc`: (rows, 3, `MOTION_SAMPLES`) in g,
     finite; all 0 where unknown.
     """
@@ -71,8 +72,9 @@ def support(ppg: Floats, usable: Mask, acc: Spectra) -> Spectra:
     both = np.stack([pulse, _without_motion(pulse, acc)])
     power = np.log((_spectra(both) * weights[:, :, None]).sum(axis=2) + np.float32(FLOOR))
     rates = power[..., : len(RATES_PER_MIN)] + np.float32(DOUBLE_WEIGHT) * power[..., _DOUBLES]
-    said: Spectra = rates.sum(axis=0)
-    return np.where(usable.any(axis=1, keepdims=True), said - said.mean(axis=1, keepdims=True), np.float32(0.0))
+    said = np.stack([rates[0] + rates[1], 2 * rates[1]], axis=1)
+    above: Spectra = said - said.mean(axis=2, keepdims=True)
+    return np.where(np.any(usable, axis=1)[:, None, None], above, np.float32(0.0))
 
 
 def _without_motion(pulse: Spectra, acc: Spectra) -> Spectra:

@@ -168,6 +168,14 @@ def test_a_sick_signal_is_never_a_confident_number(name: str, moving: bool) -> N
     assert not confidences[np.isnan(rates)].any()
 
 
+@pytest.mark.parametrize("cadence", [96.0, 168.0])
+def test_motion_without_a_pulse_is_not_a_confident_number(cadence: float) -> None:
+    acc = steps(cadence, 60)
+    ppg = acc[0] + 0.5 * acc[1] + 0.05 * noise(60 * HZ)
+    _, confidences = follow(ppg[None, None], acc[None])
+    assert (confidences < CONFIDENT).all()
+
+
 @pytest.mark.parametrize("acc", [np.inf, 1e300, -1e300])
 def test_a_sick_accelerometer_does_no_harm(acc: float) -> None:
     rates, _ = follow(wave(90.0, 30)[None, None], np.full((1, 3, 30 * HZ), acc))
@@ -251,4 +259,4 @@ def test_averages_over_equal_intervals_keep_mean_and_line(samples: int) -> None:
 
 
 def test_a_state_stays_small() -> None:
-    assert sum(array.nbytes for array in vars(PulseState(100, 2)).values()) / 100 < 12_000
+    assert sum(array.nbytes for array in vars(PulseState(100, 2)).values()) / 100 < 15_000
