@@ -60,7 +60,7 @@ NEW_SHARE: Final = 0.5
 # How much the windows back the rate found, above the mean of all rates: both spectra, and that without motion alone,
 # where little is left of a pulse that runs with the cadence, and nothing of the cadence.
 CHANCE_NATS: Final = np.array([3.0, 2.0])  # what the rate found has in noise
-PLAIN_NATS: Final = np.array([6.0, 4.0])  # what noise of one channel passes in one window of thirty
+PLAIN_NATS: Final = np.array([6.0, 4.0])  # what noise of one channel passes in one window of a hundred
 BACKING_S: Final = 5  # it is smoothed over: a disturbance passes, noise does not
 
 CLIPPED_SHARE: Final = 0.3  # of a second's samples at its very top and bottom
