@@ -28,6 +28,7 @@ from alerts.tiles import tiles
 from alerts.view import OpenAlarm, Tile
 from alerts.walk import Walk
 from vitals.columns import Rows, SampleBlock
+from vitals.derived import is_derived
 from vitals.model import GatewayStatus
 from vitals.ward import Ward
 
@@ -144,6 +145,11 @@ class Engine:
         names = zip(block.gateways, assigned, strict=True)
         gateways = np.array([self.links.index(name) if known else -1 for name, known in names], np.int64)
         of_row = gateways[rows["device"]]
+        heard = ~np.array([is_derived(device) for device in block.devices], np.bool_)[rows["device"]]
+        if not heard.all():  # what the server derived itself says nothing of a gateway
+            rows, of_row = rows[heard], of_row[heard]
+        if not len(rows):
+            return gateways
         untrusted = is_untrusted(rows, MOST_UNCERTAIN_MS)
         doubted = np.unique(of_row[untrusted]).tolist() if untrusted.any() else ()
         self.links.hear(np.unique(of_row).tolist(), doubted, int(rows["received_at_ns"].max()))

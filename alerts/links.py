@@ -16,6 +16,7 @@ from alerts.alarms import AlarmBook, Finding, Key
 from alerts.events import CLOCK_UNTRUSTED, GATEWAY_DOWN, NO_DATA, Kind, Priority
 from alerts.limits import Preset
 from alerts.streams import NEVER, Bools, StreamTable
+from vitals.derived import is_derived
 from vitals.model import ClockSource, GatewayStatus, Presence, Reason, Vital
 
 MOST_UNCERTAIN_MS: Final = 1_000.0  # a time less certain than this is not trusted
@@ -144,7 +145,8 @@ class Links:
 
     def _slots_behind(self, gateway: int) -> list[int]:
         state = self._table.state[: self._table.size]
-        return sorted(set(state["slot"][state["gateway"] == gateway].tolist()))
+        slots = set(state["slot"][state["gateway"] == gateway].tolist())
+        return sorted(slot for slot in slots if not is_derived(self._table.slots[slot][1]))
 
     def _unmonitored_beds(self, gateway: int, now_ns: int) -> tuple[str, ...]:
         """Beds that were last heard through `gateway` and that no other gateway hears now."""

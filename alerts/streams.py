@@ -11,8 +11,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from alerts.events import Kind
 from alerts.limits import SIGNAL_VITALS, Rule, Rules, Source
 from vitals.columns import Rows
+from vitals.derived import is_derived
 from vitals.model import ClockSource, Quality, Reason, Vital
 
 NEVER: Final = 0  # as a time: it has not happened
@@ -98,10 +100,13 @@ class StreamTable:
         row["value"] = np.nan
         self._stream_of[slot, vital] = index
         self.size += 1
-        self.rules.append(self._rules_of[self.slots[slot][0]].get(Vital(vital), ()) if vital in _KNOWN else ())
+        patient, device = self.slots[slot]
+        rules = self._rules_of[patient].get(Vital(vital), ()) if vital in _KNOWN else ()
+        derived = is_derived(device)  # there is no such device that could have a technical condition
+        self.rules.append(tuple(r for r in rules if r.kind is Kind.PHYSIOLOGICAL) if derived else rules)
         self.low[index], self.high[index] = _calm_range(self.rules[index])
         self.quiet[index] = True
-        self.watched[index] = vital in SIGNAL_VITALS
+        self.watched[index] = vital in SIGNAL_VITALS and not derived
         return index
 
     def of_slot(self, slot: int) -> Indices:

@@ -15,6 +15,7 @@ from alerts.events import Priority
 from alerts.links import Links
 from alerts.streams import NEVER, StreamTable
 from alerts.view import STALE_NS, Tile, TileVital
+from vitals.derived import is_derived, source_of
 from vitals.model import VITAL_BY_NAME, Quality, Reason, Vital
 from vitals.ward import Patient
 
@@ -103,7 +104,7 @@ def _vitals(
     battery_pct: float | None = None
     for slot, rows in slots.items():
         stale = any(now_ns - row[1] > STALE_NS for row in rows)
-        silent = links.reason(slot) if stale else Reason.RADIO_LOST
+        silent = _silence(slot, slots, table, links, now_ns) if stale else Reason.RADIO_LOST
         for row in rows:
             vital = row[-1]
             if vital == Vital.BATTERY and row[2] != NEVER:
@@ -113,6 +114,16 @@ def _vitals(
                 if shown.vital not in best or _rank(shown) > _rank(best[shown.vital]):
                     best[shown.vital] = shown
     return tuple(best[vital] for vital in _SHOWN if vital in best), battery_pct
+
+
+def _silence(slot: int, slots: dict[int, list[_Row]], table: StreamTable, links: Links, now_ns: int) -> Reason:
+    """Why nothing comes; a derived number is missing for its wearable's reason, or for the signal when that sends."""
+    patient, device = table.slots[slot]
+    if not is_derived(device):
+        return links.reason(slot)
+    source = table.slot(patient, source_of(device))
+    sends = any(now_ns - row[1] <= STALE_NS for row in slots.get(source, ()))
+    return Reason.POOR_SIGNAL if sends else links.reason(source)
 
 
 def _vital(

@@ -45,7 +45,10 @@ EXTRAS_OF: Final[dict[str, tuple[str, ...]]] = {
 
 # Modules that compute and nothing else: time is an argument, input and output are values. Patterns name modules.
 PURE: Final = (
-    *("vitals." + name for name in ("clock", "columns", "control", "errors", "model", "retention", "topics", "ward")),
+    *(
+        "vitals." + name
+        for name in ("clock", "columns", "control", "derived", "errors", "model", "retention", "topics", "ward")
+    ),
     *("vitals.wire", "vitals.wire_json"),
     *("gateway.config", "gateway.uplink_state"),
     *(

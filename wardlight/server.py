@@ -1,7 +1,8 @@
 """One server: ingest, store, alert engine and station page in one process. The composition root.
 
     endpoint or broker ─▶ ingest ─▶ journal ─┬─▶ store
-                                             └─▶ alerts ─▶ channels, station page
+                                       ▲     ├─▶ alerts ─▶ channels, station page
+                                       └─────┴── signals: numbers derived from pulse waves
 
 `serving` opens the files, starts one named task per service, and stops them in order. The command, the demo, the tests
 and the benchmarks all use it.
@@ -29,6 +30,7 @@ from alerts.notify.outbox import Channel
 from alerts.station.app import create_app, serve_station
 from ingest.app import IngestService
 from ingest.broker import BrokerConfig, BrokerSource
+from ingest.derive import SignalConsumer
 from ingest.endpoint import Endpoint, EndpointConfig
 from ingest.poison import PoisonStore
 from ingest.store.consumer import StoreConsumer
@@ -76,6 +78,7 @@ class Server:
     ingest: IngestService
     alerts: AlertService
     store: StoreConsumer
+    signals: SignalConsumer
     reader: StoreReader
     journal: Journal
     alarms: Journal
@@ -84,8 +87,9 @@ class Server:
     station_url: str
 
     async def settled(self) -> None:
-        """Wait until everything that was acknowledged is stored and judged."""
+        """Wait until everything that was acknowledged, and all that derives from it, is stored and judged."""
         await self.ingest.intake.drained()
+        await self.signals.reached(self.journal.newest)
         newest = self.journal.newest
         await self.store.reached(newest)
         await self.alerts.reached(newest)
@@ -124,11 +128,13 @@ async def serving(config: ServerConfig) -> AsyncIterator[Server]:
             site=config.ward.site,
         )
         store = StoreConsumer(journal, writer, now_ns=now_ns)
+        signals = SignalConsumer(journal, now_ns=now_ns)
         async with asyncio.TaskGroup() as tasks:
             running = [
                 tasks.create_task(ingest.run(), name="ingest"),
                 tasks.create_task(store.run(), name="store"),
                 tasks.create_task(alerts.run(), name="alerts"),
+                tasks.create_task(signals.run(), name="signals"),
             ]
             await sources.open(stack, config, ingest)
             ingest.announce(config.ward.site)
@@ -149,9 +155,10 @@ async def serving(config: ServerConfig) -> AsyncIterator[Server]:
                 station = serve_station(app, port=config.station_port, ready=opened.set_result)
                 running.append(tasks.create_task(station, name="station"))
                 url = await opened
-            yield (
-                server := Server(ingest, alerts, store, reader, journal, alarms, sources.endpoint, sources.broker, url)
+            server = Server(
+                ingest, alerts, store, signals, reader, journal, alarms, sources.endpoint, sources.broker, url
             )
+            yield server
             await sources.close()
             with suppress(TimeoutError):
                 async with asyncio.timeout(DRAIN_S):

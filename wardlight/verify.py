@@ -10,12 +10,16 @@ from alerts.events import AlarmRecordKind
 from alerts.notify.outbox import DeliveryState, decode_delivery
 from ingest.store.reader import StoreReader
 from simulators.truth import TRUTH_DTYPE, Difference, Rows, Stream, Truth
+from vitals.derived import is_derived
 from vitals.journal import Journal
 from vitals.model import Vital
 
 
 def compare_with_store(truth: Truth, reader: StoreReader) -> Difference:
-    """Hold what the wearables produced against what is stored as received, key by key and value by value."""
+    """Hold what the wearables produced against what is stored as received, key by key and value by value.
+
+    What the server derived itself is no part of it.
+    """
     return truth.compare(dict(_stored(reader)))
 
 
@@ -26,6 +30,8 @@ def _stored(reader: StoreReader) -> Iterator[tuple[Stream, Rows]]:
             continue
         samples = reader.samples(patient, None, *extent)
         for index, device in enumerate(samples.devices):
+            if is_derived(device):
+                continue
             for vital in Vital:
                 mine = (samples.device == index) & (samples.vital == int(vital))
                 rows = np.empty(int(mine.sum()), TRUTH_DTYPE)

@@ -1,0 +1,142 @@
+"""Numbers derived from pulse waves, into the journal that the waves are in: exactly once, and holding nobody up.
+
+    journal ─follow─▶ analyst (in a thread) ─▶ one SAMPLES record and the cursor `signals`, in one transaction
+
+Store and alerts read what is derived like everything else. Records that were written here carry no waveforms, so they
+are passed over. After a restart the analyst hears the last `WARM_UP_S` before the cursor again, and says nothing then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Final
+
+import structlog
+
+from ingest.signals.analyst import Analyst
+from vitals.columns import RecordKind, SampleBlock, decode_block, encode_block
+from vitals.errors import MalformedMessageError, RetryableError
+from vitals.follow import follow
+from vitals.journal import Journal, Record
+
+CURSOR: Final = "signals"
+GATHER_S: Final = 0.25  # between portions: a flush costs the same for one wearable as for a thousand
+PORTION: Final = 200  # records at once, so that a backlog fills neither the memory nor one record
+WARM_UP_S: Final = 40.0  # respiratory rate looks back 32 s, quality 10 s
+LAZY_NS: Final = 10 * 10**9  # the cursor moves so often when nothing was derived …
+LAZY_RECORDS: Final = 200  # … or after so many records
+FIRST_RETRY_S: Final = 0.5
+LONGEST_RETRY_S: Final = 30.0
+_FIRST_STEP_BACK: Final = 64  # records; doubled until the warm-up's first one is reached
+
+_log: Final = structlog.get_logger(__name__)
+
+
+class SignalConsumer:
+    """Derives numbers from what `journal` brings. `now_ns`: wall clock. `pause`: how to wait, in seconds.
+
+    A journal that it never read is read from its present end on: what is of before was judged without it.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        now_ns: Callable[[], int] = time.time_ns,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._journal = journal
+        self._now_ns = now_ns
+        self._pause = pause
+        if CURSOR not in journal.cursors():
+            journal.move(CURSOR, journal.newest)
+        self.position = self._kept = journal.cursor(CURSOR)
+        self._kept_at_ns = now_ns()
+        self._analyst = Analyst()
+        self._moved = asyncio.Condition()
+        self.derived = 0  # readings since the start of the process
+        self.failures = 0  # portions that the analysis failed on
+
+    async def run(self) -> None:
+        """Work for ever."""
+        await asyncio.to_thread(self._warm_up)
+        async for records in follow(self._journal, self.position, limit=PORTION):
+            found = await asyncio.to_thread(self._analyse, records)
+            await self._keep(found, records[-1].sequence)
+            async with self._moved:
+                self._moved.notify_all()
+            await self._pause(GATHER_S if len(records) < PORTION else 0.0)
+
+    async def reached(self, position: int) -> None:
+        """Return once everything up to journal sequence `position` was analysed and its numbers are durable."""
+        async with self._moved:
+            await self._moved.wait_for(lambda: self.position >= position)
+
+    def _warm_up(self) -> None:
+        for records in _just_before(self._journal, self.position):
+            self._analyse(records)
+
+    def _analyse(self, records: Sequence[Record]) -> SampleBlock | None:
+        """What these records tell. An analysis that fails must not end the monitoring: it begins afresh after them."""
+        try:
+            return self._analyst.feed(_decoded(records))
+        except Exception as error:
+            self.failures += 1
+            _log.exception(
+                "signals not analysed", first=records[0].sequence, last=records[-1].sequence, error=str(error)
+            )
+            self._analyst = Analyst()
+            return None
+
+    async def _keep(self, found: SampleBlock | None, position: int) -> None:
+        """Make the numbers and the position durable together; the position alone now and then."""
+        count = 0 if found is None else len(found.rows)
+        due = position - self._kept >= LAZY_RECORDS or abs(self._now_ns() - self._kept_at_ns) >= LAZY_NS
+        delay_s = FIRST_RETRY_S
+        while count or due:
+            try:
+                await asyncio.to_thread(self._commit, found if count else None, position)
+            except RetryableError as error:
+                _log.warning("derived numbers not written, will be tried again", error=str(error), after_s=delay_s)
+                await self._pause(max(delay_s, error.retry_after_s or 0.0))
+                delay_s = min(2 * delay_s, LONGEST_RETRY_S)
+            else:
+                self._kept, self._kept_at_ns = position, self._now_ns()
+                break
+        self.position, self.derived = position, self.derived + count
+
+    def _commit(self, found: SampleBlock | None, position: int) -> None:
+        if found is None:
+            self._journal.move(CURSOR, position)
+        else:
+            record = (RecordKind.SAMPLES, encode_block(found))
+            self._journal.append([record], now_ns=self._now_ns(), cursors={CURSOR: position})
+
+
+def _just_before(journal: Journal, position: int) -> Iterator[list[Record]]:
+    """The records through `position` that were appended in the last `WARM_UP_S` before it, in portions."""
+    newest = journal.read(position - 1, limit=1)
+    if not newest or position < 1:
+        return
+    since_ns = newest[0].appended_at_ns - round(WARM_UP_S * 1e9)
+    step, after = _FIRST_STEP_BACK, position
+    while after > 0 and (first := journal.read(after, limit=1) or newest)[0].appended_at_ns > since_ns:
+        if first[0].sequence > after + 1:
+            break  # older ones are gone
+        after, step = max(0, after - step), 2 * step
+    while after < position and (records := journal.read(after, limit=min(PORTION, position - after))):
+        after = records[-1].sequence
+        wanted = [r for r in records if r.appended_at_ns > since_ns and r.sequence <= position]
+        if wanted:
+            yield wanted
+
+
+def _decoded(records: Sequence[Record]) -> Iterator[SampleBlock]:
+    for record in records:
+        if record.kind == RecordKind.SAMPLES:
+            try:
+                yield decode_block(record.payload)
+            except MalformedMessageError as error:
+                _log.error("journal record skipped by the signals", sequence=record.sequence, error=str(error))
