@@ -82,7 +82,7 @@ class SignalConsumer:
         """What these records tell. An analysis that fails must not end the monitoring: it begins afresh after them."""
         try:
             return self._analyst.feed(_decoded(records))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - numbers more are no reason to end what alarms rest on
             self.failures += 1
             _log.exception(
                 "signals not analysed", first=records[0].sequence, last=records[-1].sequence, error=str(error)

@@ -1,7 +1,7 @@
 """States of single wearables, and stacks of them: seconds of many wearables are analysed as one array.
 
-Wearables come at their own times and rates. Each keeps a state of one row; those whose next second is there are stacked,
-advanced together and taken apart again. What a row becomes does not depend on who else is in the stack.
+Wearables come at their own times and rates. Each keeps a state of one row; those whose next second is there are
+stacked, advanced together and taken apart again. What a row becomes does not depend on who else is in the stack.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _NS: Final = 1_000_000_000
 MOST_APART_NS: Final = 100_000_000  # between where a block should begin and where it does: clocks are not finer
 LATE_NS: Final = 60 * _NS  # a block so much older than expected tells of a clock that was set back
-_DTYPES: Final = {2: np.dtype("<i2"), 4: np.dtype("<i4")}
+_DTYPES: Final[dict[int, np.dtype[Any]]] = {2: np.dtype("<i2"), 4: np.dtype("<i4")}
 
 
 class StripSeconds:

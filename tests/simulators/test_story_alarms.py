@@ -10,10 +10,11 @@ from importlib import resources
 
 import pytest
 
-from alerts.engine import Engine
+from alerts.engine import Arrival, Engine
 from alerts.events import AlarmEvent, Transition
 from alerts.limits import decode_preset
 from ingest.pipeline import Pipeline
+from ingest.signals.analyst import Analyst
 from ingest.source import Incoming
 from simulators import gateway
 from simulators.gateway import GatewayState
@@ -22,7 +23,8 @@ from simulators.story import Scenario, demo_ward
 from simulators.timeline import Expectation, expectations
 from vitals.columns import RecordKind, SampleBlock, decode_block
 from vitals.control import decode_status, encode_status
-from vitals.model import GatewayBatch, GatewayStatus, Presence
+from vitals.derived import is_derived
+from vitals.model import GatewayBatch, GatewayStatus, Presence, Quality, Vital
 from vitals.topics import Topic
 from vitals.wire import encode
 
@@ -32,14 +34,19 @@ _EPOCH = 7
 
 
 class Chain:
-    """A ward on simulated time: gateways with a spool in memory, pipeline, engine."""
+    """A ward on simulated time: gateways with a spool in memory, pipeline, analyst, engine.
+
+    `derived`: what the analyst told.
+    """
 
     def __init__(self, scenario: Scenario) -> None:
         preset = decode_preset((resources.files("alerts") / "presets" / "adult.toml").read_bytes())
         ward = demo_ward(scenario)
         self._site = scenario.site
         self._pipeline = Pipeline(ward.patient_of())
-        self._engine = Engine(ward, preset, START_NS)
+        self._analyst = Analyst()
+        self.engine = Engine(ward, preset, START_NS)
+        self.derived: list[SampleBlock] = []
         self._spools: dict[str, list[GatewayBatch]] = {}
         self._sent: dict[str, int] = {}
         self._online: set[str] = set()
@@ -57,9 +64,13 @@ class Chain:
                 messages += self._uplink(second.batch.gateway, now_ns, connected=second.connected)
             effects = self._pipeline.feed(messages)
             assert not effects.poison
-            arrivals = [(now_ns, _arrival(kind, payload)) for kind, payload in effects.records]
+            arrivals: list[Arrival] = [(now_ns, _arrival(kind, payload)) for kind, payload in effects.records]
+            found = self._analyst.feed([a for _, a in arrivals if isinstance(a, SampleBlock)])
+            if len(found.rows):
+                self.derived.append(found)
+                arrivals.append((now_ns, found))
             self._position += len(arrivals)
-            events += self._engine.step(arrivals, self._position, now_ns)
+            events += self.engine.step(arrivals, self._position, now_ns)
         return events
 
     def _uplink(self, name: str, now_ns: int, *, connected: bool) -> list[Incoming]:
@@ -121,3 +132,15 @@ def test_the_story_repeats_with_calm_in_between() -> None:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_nothing_alarms_on_the_calm_ward(seed: int) -> None:
     assert opened(shipped_scenario("calm"), 300, seed=seed) == []
+
+
+def test_oximeter_beds_of_the_calm_ward_show_a_respiratory_rate_from_the_pulse_wave() -> None:
+    calm = shipped_scenario("calm")
+    chain = Chain(calm)
+    assert chain.run(gateway.start(calm, start_ns=START_NS, seed=1), 120) == []
+    shown = [v for tile in chain.engine.tiles(START_NS + 120 * _NS) for v in tile.vitals if is_derived(v.device)]
+    assert len(shown) >= 2
+    assert {v.vital for v in shown} == {Vital.RESP_RATE}
+    assert {v.quality for v in shown} <= {Quality.USABLE, Quality.DOUBTFUL}
+    assert all(v.value is not None and 10 <= v.value <= 20 for v in shown)
+    assert len(chain.derived) >= 80

@@ -20,7 +20,7 @@ from gateway.uplink import Uplink
 from ingest.endpoint import EndpointConfig
 from simulators.recordings import Recording, read_recordings
 from simulators.replay import ReplayPlan, expected_readings, plan_replay, replay_ward
-from vitals.model import Reason, Vital
+from vitals.model import Quality, Reason, Vital
 from wardlight.layout import DataFolder, now_ns
 from wardlight.replay import replay
 from wardlight.server import Server, ServerConfig, serving
@@ -119,3 +119,16 @@ def lowest_covered_s(recording: Recording, limit: float) -> int:
         run = run + 1 if value < limit else 0
         longest = max(longest, run)
     return longest
+
+
+async def test_a_runner_without_a_pulse_rate_of_the_wearable_gets_a_derived_one(tmp_path: Path) -> None:
+    recordings = read_recordings([min((DATA / "ieee_spc2015_train").glob("*.mat"))])
+    async with replayed(recordings, tmp_path) as (server, plan):
+        seconds = recordings[0].duration_s
+        samples = server.reader.samples("R-0001", None, plan.start_ns, plan.start_ns + seconds * 10**9)
+        assert samples.devices == (f"{recordings[0].device}:ppg",)
+        assert set(samples.vital) == {Vital.PULSE_RATE}
+        assert len(samples.value) > seconds / 2
+        assert len(set(samples.sampled_at_ns)) == len(samples.value)
+        assert set(samples.quality) <= {Quality.USABLE, Quality.DOUBTFUL}
+        assert not [e for e in opened(server) if e.condition in ("poor_signal", "probe_off")]
