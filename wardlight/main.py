@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from vitals.errors import ConfigurationError, WardlightError
-from wardlight import alarms, demo, doctor, export, journal, logs, replay, serve, simulate
+from wardlight import alarms, demo, doctor, export, journal, logs, replay, serve, signals_bench, simulate
 
 app = typer.Typer(
     name="wardlight",
@@ -34,6 +34,7 @@ app.command("alarms")(alarms.alarms_command)
 app.command("export")(export.export_command)
 app.command("doctor")(doctor.doctor_command)
 app.add_typer(journal.app, name="journal")
+app.add_typer(signals_bench.app, name="bench")
 
 
 @app.callback()
