@@ -22,6 +22,9 @@ from vitals.follow import follow
 from vitals.journal import Journal, Record
 
 CURSOR: Final = "signals"
+LATEST_NS: Final = (
+    300 * 10**9
+)  # older, a derived number helps nobody any more, and the journal must not wait
 GATHER_S: Final = 0.25  # between portions: a flush costs the same for one wearable as for a thousand
 PORTION: Final = 200  # records at once, so that a backlog fills neither the memory nor one record
 WARM_UP_S: Final = 40.0  # respiratory rate looks back 32 s, quality 10 s
@@ -58,6 +61,7 @@ class SignalConsumer:
         self._moved = asyncio.Condition()
         self.derived = 0  # readings since the start of the process
         self.failures = 0  # portions that the analysis failed on
+        self.skipped = 0  # records that were too old when their turn came: more pulse waves than one core can analyse
 
     async def run(self) -> None:
         """Work for ever."""
@@ -80,6 +84,10 @@ class SignalConsumer:
 
     def _analyse(self, records: Sequence[Record]) -> SampleBlock | None:
         """What these records tell. An analysis that fails must not end the monitoring: it begins afresh after them."""
+        if self._now_ns() - records[-1].appended_at_ns > LATEST_NS:
+            self.skipped += len(records)
+            self._analyst = Analyst()
+            return None
         try:
             return self._analyst.feed(_decoded(records))
         except Exception as error:  # noqa: BLE001 - numbers more are no reason to end what alarms rest on

@@ -2,7 +2,7 @@
 
 A wearable's own number is preferred: pulse rate is derived only for one that sent neither pulse rate nor heart rate in
 its last 10 s, respiratory rate for one that sent none in its last 40 s. What can be derived is a reading of the device
-`<device>:ppg` (`vitals.derived`), usable or doubtful; what cannot be trusted is not said at all.
+`<device>:ppg` (`vitals.derived`). Only what is usable is said: a doubtful one could raise an alarm that nobody needs.
 
 At rest (no accelerometer) `optical` gives both rates. With three axes `pulse` gives the pulse rate under motion, and no
 respiratory rate: motion of arm and breath cannot be told apart there. A gap clears the wearable's state.
@@ -31,7 +31,6 @@ CAPACITY: Final = 4_096  # wearables with pulse waves remembered, 12 to 20 kB ea
 DOUBTED: Final = 0.5  # of `pulse`'s confidence; below it nothing is said
 _OWN: Final = (Vital.PULSE_RATE, Vital.HEART_RATE, Vital.RESP_RATE)
 _NS: Final = 1_000_000_000
-_SAID: Final = (Quality.USABLE, Quality.DOUBTFUL)
 
 _Derived: TypeAlias = tuple[Vital, float, int, int]  # rate per minute, quality, sampled at
 _Key: TypeAlias = tuple[bool, float, int]  # at rest, rate of the pulse wave, samples a second of acceleration
@@ -112,7 +111,7 @@ def _analysed(seconds: Sequence[tuple[Worn, Second]]) -> list[list[_Derived]]:
         analyse = _at_rest if at_rest else _moving
         for place, derived in zip(places, analyse([seconds[place] for place in places]), strict=True):
             wanted = seconds[place][1].wanted
-            found[place] = [d for d in derived if d[0] in wanted and d[2] in _SAID and np.isfinite(d[1])]
+            found[place] = [d for d in derived if d[0] in wanted and d[2] == Quality.USABLE and np.isfinite(d[1])]
     return found
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from test_analyst import START_NS, second_of
 
-from ingest.derive import CURSOR, SignalConsumer
+from ingest.derive import CURSOR, LATEST_NS, SignalConsumer
 from vitals.columns import RecordKind, decode_block, encode_block
 from vitals.derived import is_derived
 from vitals.journal import Journal
@@ -94,3 +94,18 @@ async def test_an_analysis_that_fails_ends_nothing(tmp_path: Path, monkeypatch: 
         consumer = await consume(journal)
         assert consumer.failures
         assert consumer.position == 20
+
+
+async def test_what_is_too_old_is_passed_over_and_the_journal_does_not_wait(tmp_path: Path) -> None:
+    with Journal(tmp_path / "late.db") as journal:
+        SignalConsumer(journal)
+        bring(journal, range(60))
+        newest_ns = journal.read(journal.newest - 1)[-1].appended_at_ns
+        consumer = SignalConsumer(journal, now_ns=lambda: newest_ns + LATEST_NS + NS, pause=no_pause)
+        task = asyncio.create_task(consumer.run())
+        await consumer.reached(journal.newest)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        assert (consumer.skipped, derived_keys(journal)) == (60, [])
+        assert consumer.position == journal.newest
