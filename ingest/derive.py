@@ -22,9 +22,7 @@ from vitals.follow import follow
 from vitals.journal import Journal, Record
 
 CURSOR: Final = "signals"
-LATEST_NS: Final = (
-    300 * 10**9
-)  # older, a derived number helps nobody any more, and the journal must not wait
+LATEST_NS: Final = 300 * 10**9  # older, a derived number helps nobody any more, and the journal must not wait
 GATHER_S: Final = 0.25  # between portions: a flush costs the same for one wearable as for a thousand
 PORTION: Final = 200  # records at once, so that a backlog fills neither the memory nor one record
 WARM_UP_S: Final = 40.0  # respiratory rate looks back 32 s, quality 10 s
