@@ -222,7 +222,7 @@ def test_the_command_prints_a_table_and_fails_on_a_failure(tmp_path: Path) -> No
     result = CliRunner().invoke(app, ["--data", str(tmp_path)], terminal_width=200)
     assert result.exit_code == 1
     assert "Journal journal" in result.stdout
-    assert "1 failed" in result.stdout
+    assert re.search(r"[1-9] failed", result.stdout), "the journal, and any port that this computer is using now"
 
 
 def test_the_command_prints_json(tmp_path: Path) -> None:
