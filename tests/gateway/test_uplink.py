@@ -172,7 +172,7 @@ async def test_leaving_is_bounded_while_nobody_answers(spool: Spool) -> None:
     assert uplink.stats.phase is Phase.DISCONNECTED
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # paho leaves a socket
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # seen under load, cause not found
 @pytest.mark.parametrize(
     ("answer", "told"),
     [

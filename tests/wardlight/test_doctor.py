@@ -217,12 +217,13 @@ def test_an_alerts_file_is_checked_with_its_secrets(tmp_path: Path, monkeypatch:
     assert "very-secret" not in str(finding)
 
 
-def test_the_command_prints_a_table_and_fails_on_a_failure(tmp_path: Path) -> None:
+def test_the_command_prints_a_table_and_fails_on_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wardlight.doctor._PORTS", ())  # which ports this computer uses now is not the matter
     (tmp_path / "journal.db").write_bytes(b"rubbish" * 1000)
     result = CliRunner().invoke(app, ["--data", str(tmp_path)], terminal_width=200)
     assert result.exit_code == 1
     assert "Journal journal" in result.stdout
-    assert re.search(r"[1-9] failed", result.stdout), "the journal, and any port that this computer is using now"
+    assert "1 failed" in result.stdout
 
 
 def test_the_command_prints_json(tmp_path: Path) -> None:
