@@ -23,5 +23,5 @@ class FrameError(PermanentError):
 
 
 def uuid16(number: int) -> str:
-    """The 128-bit text form of a number assigned by the Bluetooth SIG: `uuid16(0x2A37)`. Lower case, as BlueZ writes."""
+    """The 128-bit text form of a number assigned by the Bluetooth SIG, in lower case, as BlueZ writes it."""
     return f"{number:08x}{_BASE}"
