@@ -50,7 +50,7 @@ PURE: Final = (
         for name in ("clock", "columns", "control", "derived", "errors", "model", "retention", "topics", "ward")
     ),
     *("vitals.wire", "vitals.wire_json"),
-    *("gateway.config", "gateway.uplink_state"),
+    *("gateway.config", "gateway.uplink_state", "gateway.gatt.*", "gateway.devices.*"),
     *(
         "ingest." + name
         for name in ("commit", "budget", "mqtt.*", "pipeline", "receipts", "source", "streams", "validate")
