@@ -14,6 +14,7 @@ from vitals.control import decode_receipt, decode_status
 from vitals.model import VITALS, Vital
 from vitals.ward import decode_ward
 from vitals.wire import decode
+from wardlight.commands import COMMANDS, command_named
 from wardlight.main import app
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -67,6 +68,7 @@ def _commands(text: str) -> list[list[str]]:
 @pytest.mark.parametrize("page", PAGES, ids=_id)
 def test_commands_and_their_options_exist(page: Path) -> None:
     root = typer.main.get_command(app)
+    root.commands = {name: command_named(name) for name in COMMANDS}
     unknown = []
     for words in _commands(page.read_text()):
         command = root

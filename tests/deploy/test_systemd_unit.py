@@ -8,9 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import typer
 
-from wardlight.main import app
+from wardlight.commands import command_named
 
 UNIT = Path(__file__).resolve().parents[2] / "deploy" / "systemd" / "wardlight.service"
 
@@ -24,8 +23,7 @@ def _exec_start() -> list[str]:
 def test_the_unit_starts_serve_with_options_that_it_has() -> None:
     program, command, *arguments = _exec_start()
     assert Path(program).name == "wardlight"
-    commands = typer.main.get_command(app).commands
-    known = {option for parameter in commands[command].params for option in parameter.opts}
+    known = {option for parameter in command_named(command).params for option in parameter.opts}
     assert {argument for argument in arguments if argument.startswith("--")} <= known
 
 
