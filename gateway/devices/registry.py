@@ -1,0 +1,24 @@
+"""Every kind of wearable that the gateway knows, in the order in which they are asked. Pure.
+
+A new device is one line here: vendors first, because many of them advertise a standard service besides their own.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.devices.driver import Driver, Seen
+
+VENDORS: Final[tuple[Driver, ...]] = ()
+GENERIC: Final[tuple[Driver, ...]] = ()
+DRIVERS: Final[tuple[Driver, ...]] = (*VENDORS, *GENERIC)
+
+
+def driver_for(seen: Seen) -> Driver | None:
+    """The first driver that knows this advertisement; `None` when no driver does."""
+    return next((driver for driver in DRIVERS if driver.matches(seen)), None)
+
+
+def driver_named(name: str) -> Driver | None:
+    """The driver that the configuration calls `name`; `None` when there is none of that name."""
+    return next((driver for driver in DRIVERS if driver.name == name), None)

@@ -1,0 +1,1 @@
+"""What `wardlight decode` knows: one table of frames, each with the decoder that explains itself."""
