@@ -3,6 +3,10 @@
 Everything that affects transitions lives in `_TABLE`. Delays count *covered measurement time*: a sample stands for the
 time since the sample before it, up to a bound. Silence therefore neither runs a delay down nor clears anything, and a
 back-dated sample cannot fire "low for 15 s" by itself.
+
+Doubtful samples (motion, low perfusion, sources that disagree) are evidence of half the weight: their time counts half,
+and a severe limit that only they violate needs the ordinary limit's delay too. They begin and keep up an alarm, but they
+end none: what is not to be relied on must not say that all is well.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from alerts.limits import Rule
 
 LEAST_COVER_NS: Final = 5_000_000_000  # what one sample of a fast device may stand for
 MOST_COVER_NS: Final = 10_000_000_000  # and of a slow one: twice the period it last kept, up to this
+DOUBTFUL_SHARE: Final = 2  # a doubtful sample stands for its time divided by this
 _NOT_VIOLATED: Final = -1  # in `Tracker.covered_ns`
 
 
@@ -94,22 +99,23 @@ class Tracker:
         return self.state in (ConditionState.ABSENT, ConditionState.ENDED)
 
 
-def observe(tracker: Tracker, rule: Rule, value: float, cover_ns: int, *, may_clear: bool = True) -> bool:
+def observe(tracker: Tracker, rule: Rule, value: float, cover_ns: int, *, doubtful: bool = False) -> bool:
     """Take one sample into account; whether the present level changed.
 
     A pending level is dropped by the first sample that does not violate it; a present one only beyond the hysteresis.
-    `may_clear=False` (a doubtful sample): violations count, the rest changes nothing.
+    `doubtful`: a violation counts less (see the module's text), and the rest changes nothing.
     """
     signed = rule.sign * value
     before = tracker.level
     violated = False
+    weighed_ns = cover_ns // DOUBTFUL_SHARE if doubtful else cover_ns
     for index, level in enumerate(rule.levels):
         if signed > level.beyond:
             violated = True
-            tracker.covered_ns[index] = max(tracker.covered_ns[index], 0) + cover_ns
-        elif may_clear and (index >= before or signed <= level.beyond - rule.hysteresis):
+            tracker.covered_ns[index] = max(tracker.covered_ns[index], 0) + weighed_ns
+        elif not doubtful and (index >= before or signed <= level.beyond - rule.hysteresis):
             tracker.covered_ns[index] = _NOT_VIOLATED
-    tracker.level = _reached(tracker, rule)
+    tracker.level = _reached(tracker, rule, doubtful=doubtful)
     if violated:
         tracker.state = advance(tracker.state, ConditionEvent.VIOLATED)
         if tracker.level and tracker.state is ConditionState.PENDING:
@@ -119,11 +125,13 @@ def observe(tracker: Tracker, rule: Rule, value: float, cover_ns: int, *, may_cl
     return tracker.level != before
 
 
-def _reached(tracker: Tracker, rule: Rule) -> int:
+def _reached(tracker: Tracker, rule: Rule, *, doubtful: bool) -> int:
     """How many levels are present; a present level carries the milder ones, whose delay is then over too."""
     reached = 0
     for index, level in enumerate(rule.levels):
-        if tracker.covered_ns[index] >= level.delay_ns:
+        delay_ns = level.doubtful_delay_ns if doubtful else level.delay_ns
+        present = index < tracker.level and tracker.covered_ns[index] != _NOT_VIOLATED
+        if present or tracker.covered_ns[index] >= delay_ns:
             reached = index + 1
     for index in range(reached):
         tracker.covered_ns[index] = max(tracker.covered_ns[index], rule.levels[index].delay_ns)

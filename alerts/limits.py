@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
@@ -104,12 +104,21 @@ class Source(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One step of a rule. Violated when `sign * value > beyond`; present once violating samples cover `delay_ns`."""
+    """One step of a rule. Violated when `sign * value > beyond`; present once violating samples cover `delay_ns`.
+
+    `least_doubtful_ns`: what doubtful samples must cover at least; the ordinary limit's delay for a severe one.
+    """
 
     priority: Priority
     limit: float
     beyond: float
     delay_ns: int
+    least_doubtful_ns: int = 0
+
+    @property
+    def doubtful_delay_ns(self) -> int:
+        """The delay when a doubtful sample would complete it."""
+        return max(self.delay_ns, self.least_doubtful_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,11 +226,11 @@ def rules_of(preset: Preset, limits: Mapping[str, VitalLimits]) -> Rules:
 def _value_rules(name: str, limits: VitalLimits) -> tuple[Rule, ...]:
     low = [
         _level(Priority.MEDIUM, limits.low, -1, limits.low_delay_s),
-        _level(Priority.HIGH, limits.severe_low, -1, limits.severe_low_delay_s, inclusive=True),
+        _severe_level(limits.severe_low, -1, limits.severe_low_delay_s, limits.low_delay_s),
     ]
     high = [
         _level(Priority.MEDIUM, limits.high, +1, limits.high_delay_s),
-        _level(Priority.HIGH, limits.severe_high, +1, limits.severe_high_delay_s, inclusive=True),
+        _severe_level(limits.severe_high, +1, limits.severe_high_delay_s, limits.high_delay_s),
     ]
     found = []
     for side, sign, candidates in (("low", -1, low), ("high", +1, high)):
@@ -239,6 +248,11 @@ def _level(
         return None
     beyond = math.nextafter(sign * limit, -math.inf) if inclusive else sign * limit
     return Level(priority, limit, beyond, round(delay_s * 1e9))
+
+
+def _severe_level(limit: float | None, sign: int, delay_s: float, ordinary_delay_s: float) -> Level | None:
+    level = _level(Priority.HIGH, limit, sign, delay_s, inclusive=True)
+    return level and replace(level, least_doubtful_ns=round(ordinary_delay_s * 1e9))
 
 
 def _signal_rules(preset: Preset) -> tuple[Rule, ...]:

@@ -140,7 +140,7 @@ class Walk:
             if rule.source is not Source.VALUE:
                 changed = observe(tracker, rule, reading.flag(rule.source), since_any)
             elif reading.has_value:
-                changed = observe(tracker, rule, reading.value, since_value, may_clear=not reading.doubtful)
+                changed = observe(tracker, rule, reading.value, since_value, doubtful=reading.doubtful)
             else:
                 continue
             if changed or (tracker.level and reading.live):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from alert_world import S, preset
 from hypothesis import given, settings
@@ -92,10 +93,10 @@ def low_spo2() -> Rule:
     return rules_of(preset(), preset().vitals)[Vital.SPO2][0]
 
 
-def feed(tracker: Tracker, *values: float, cover_s: float = 1.0, may_clear: bool = True) -> list[int]:
+def feed(tracker: Tracker, *values: float, cover_s: float = 1.0, doubtful: bool = False) -> list[int]:
     levels = []
     for value in values:
-        observe(tracker, low_spo2(), value, round(cover_s * S), may_clear=may_clear)
+        observe(tracker, low_spo2(), value, round(cover_s * S), doubtful=doubtful)
         levels.append(tracker.level)
     return levels
 
@@ -127,21 +128,46 @@ def test_a_severe_condition_falls_to_the_milder_one_without_a_new_delay() -> Non
     assert feed(tracker, 79.0, 80.5, 85.0, 90.0) == [2, 2, 1, 0]
 
 
-def test_a_doubtful_sample_accumulates_and_never_clears() -> None:
+def test_a_doubtful_sample_counts_half_and_never_clears() -> None:
     tracker = Tracker.of(low_spo2())
     feed(tracker, *[87.0] * 14)
-    assert feed(tracker, 97.0, may_clear=False) == [0]
-    assert feed(tracker, 87.0, may_clear=False) == [1]
-    assert feed(tracker, *[97.0] * 50, may_clear=False)[-1] == 1
+    assert feed(tracker, 97.0, doubtful=True) == [0]
+    assert feed(tracker, 87.0, 87.0, doubtful=True) == [0, 1]
+    assert feed(tracker, *[97.0] * 50, doubtful=True)[-1] == 1
     assert feed(tracker, 97.0) == [0]
+
+
+def test_a_severe_value_that_is_doubtful_waits_for_the_ordinary_delay_and_is_then_severe() -> None:
+    assert feed(Tracker.of(low_spo2()), *[70.0] * 30, doubtful=True) == [0] * 29 + [2]
+
+
+def test_one_severe_value_that_is_not_doubtful_is_enough_whatever_was_before() -> None:
+    tracker = Tracker.of(low_spo2())
+    assert feed(tracker, *[70.0] * 5, doubtful=True)[-1] == 0
+    assert feed(tracker, 70.0) == [2]
+
+
+def test_a_severe_condition_outlasts_doubt() -> None:
+    tracker = Tracker.of(low_spo2())
+    assert feed(tracker, 79.0) == [2]
+    assert feed(tracker, 78.0, 85.0, 97.0, doubtful=True) == [2, 2, 2]
+
+
+def test_a_lone_severe_limit_with_doubtful_values_waits_too() -> None:
+    limits = msgspec.structs.replace(preset().vitals["spo2"], low=None)
+    rule = rules_of(preset(), {"spo2": limits})[Vital.SPO2][0]
+    tracker = Tracker.of(rule)
+    for _ in range(29):
+        assert not observe(tracker, rule, 70.0, S, doubtful=True)
+    assert observe(tracker, rule, 70.0, S, doubtful=True)
 
 
 @given(st.lists(st.tuples(st.floats(60, 100), st.floats(0, 5), st.booleans()), max_size=60))
 def test_levels_are_nested_and_the_state_agrees_with_them(samples: list[tuple[float, float, bool]]) -> None:
     tracker, rule = Tracker.of(low_spo2()), low_spo2()
-    for value, cover_s, may_clear in samples:
+    for value, cover_s, doubtful in samples:
         before = tracker.level
-        assert observe(tracker, rule, value, round(cover_s * S), may_clear=may_clear) == (tracker.level != before)
+        assert observe(tracker, rule, value, round(cover_s * S), doubtful=doubtful) == (tracker.level != before)
         assert (tracker.level > 0) == (tracker.state is ConditionState.PRESENT)
         assert all(tracker.covered_ns[i] >= rule.levels[i].delay_ns for i in range(tracker.level))
         assert tracker.is_idle == (max(tracker.covered_ns) < 0)
