@@ -41,6 +41,7 @@ class Reader:
         return len(self._data) - self._at
 
     def unsigned(self, name: str, size: int = 1, unit: str = "", order: Literal["little", "big"] = "little") -> int:
+        """An unsigned integer."""
         raw = self.take(size, name)
         number = int.from_bytes(raw, order)
         self.keep(name, raw, number, unit)
@@ -55,12 +56,17 @@ class Reader:
 
     def code(self, name: str, kind: type[_Code]) -> _Code:
         """One byte that must be a member of `kind`."""
+        member = self.known_code(name, kind)
+        if member is None:
+            known = ", ".join(str(each.value) for each in kind)
+            raise FrameError("value", name, f"{name} is {self.fields[-1].value}; known are {known}")
+        return member
+
+    def known_code(self, name: str, kind: type[_Code]) -> _Code | None:
+        """One byte; `None` when it is no member of `kind`."""
         raw = self.take(1, name)
         member = next((each for each in kind if each == raw[0]), None)
-        if member is None:
-            known = ", ".join(str(member.value) for member in kind)
-            raise FrameError("value", name, f"{name} is {raw[0]}; known are {known}")
-        self.keep(name, raw, member)
+        self.keep(name, raw, raw[0] if member is None else member)
         return member
 
     def take(self, size: int, name: str) -> bytes:
