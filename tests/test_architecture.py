@@ -51,6 +51,7 @@ PURE: Final = (
     ),
     *("vitals.wire", "vitals.wire_json"),
     *("gateway.config", "gateway.uplink_state", "gateway.gatt.*", "gateway.devices.*"),
+    *("gateway." + name for name in ("recovery", "roster", "session", "session_words", "slots")),
     *(
         "ingest." + name
         for name in ("commit", "budget", "mqtt.*", "pipeline", "receipts", "source", "streams", "validate")
@@ -58,7 +59,7 @@ PURE: Final = (
     "ingest.signals.*",
     *("ingest.store." + name for name in ("answers", "blobs", "retention", "rollup", "rows", "waveform_blobs")),
     *("alerts." + name for name in ("alarm_signals", "alarms", "conditions", "engine", "events", "limits", "links")),
-    *("alerts." + name for name in ("screening", "snapshot", "streams", "tiles", "view", "walk")),
+    *("alerts." + name for name in ("news2", "screening", "snapshot", "streams", "tiles", "view", "walk")),
     *("alerts.notify.message", "alerts.notify.outbox"),
     *("alerts.station." + name for name in ("chart", "episodes", "record", "snapshot", "trace", "words")),
     *("simulators." + name for name in ("body", "events", "fleet", "gateway", "ppg", "story", "timeline", "truth")),
