@@ -92,7 +92,8 @@ class HeardWave:
 class Heard:
     """What a notification told, and what to do next. `notes`: facts of the device (model, firmware, serial …).
 
-    `malformed`: a frame that could not be used, as `FrameError` says it; it is counted and logged, never guessed at.
+    `malformed`: a frame, or bytes of one, that could not be used, as `FrameError` says it; it is counted and logged,
+    never guessed at.
     """
 
     samples: tuple[HeardSample, ...] = ()

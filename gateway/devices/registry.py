@@ -8,9 +8,12 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.devices.driver import Driver, Seen
+from gateway.devices.heart_rate import HeartRateDriver
+from gateway.devices.pulse_oximeter import PulseOximeterDriver
+from gateway.devices.thermometer import ThermometerDriver
 
 VENDORS: Final[tuple[Driver, ...]] = ()
-GENERIC: Final[tuple[Driver, ...]] = ()
+GENERIC: Final[tuple[Driver, ...]] = (PulseOximeterDriver(), HeartRateDriver(), ThermometerDriver())
 DRIVERS: Final[tuple[Driver, ...]] = (*VENDORS, *GENERIC)
 
 
