@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from vitals.errors import MalformedMessageError
 
-_VERSION: Final = 1
+_VERSION: Final = 2
+_UNSOURCED_VERSION: Final = 1  # of releases before there were best values; still read
 
 SAMPLE_DTYPE: Final = np.dtype(
     [
@@ -27,6 +28,7 @@ SAMPLE_DTYPE: Final = np.dtype(
         ("value", "<f8"),  # validated and filtered; NaN where missing, with the reason
         ("uncertainty_ms", "<f4"),  # of sampled_at_ns
         ("device", "<u4"),  # index into SampleBlock.devices
+        ("source", "<u4"),  # the same of the device that measured it: another one for a best value, else `device`
         ("sequence", "<u2"),
         ("vital", "u1"),
         ("reason", "u1"),
@@ -35,6 +37,9 @@ SAMPLE_DTYPE: Final = np.dtype(
     ]
 )
 Rows: TypeAlias = npt.NDArray[Any]  # structured, SAMPLE_DTYPE
+_UNSOURCED_DTYPE: Final = np.dtype(
+    [(name, SAMPLE_DTYPE[name]) for name in SAMPLE_DTYPE.names or () if name != "source"]
+)
 
 
 class RecordKind(IntEnum):
@@ -68,7 +73,8 @@ class SampleBlock:
     """Readings of many devices in arrival order.
 
     `devices`, `patients`, `gateways`: parallel; who wears the device (a pseudonym, `""` when nobody is assigned) and
-    which gateway heard it. `rows`: shape (n,), `SAMPLE_DTYPE`.
+    which gateway heard it (`""` for virtual devices of `vitals.derived` that no single one stands for). `rows`: shape
+    (n,), `SAMPLE_DTYPE`.
     """
 
     devices: tuple[str, ...]
@@ -121,19 +127,20 @@ def decode_block(payload: bytes) -> SampleBlock:
     """Read a journal record; raises `MalformedMessageError` for anything that `encode_block` did not write."""
     try:
         stored = _DECODER.decode(payload)
-        if stored.version != _VERSION:
+        if stored.version not in (_VERSION, _UNSOURCED_VERSION):
             raise MalformedMessageError(
                 "unknown_version",
                 "version",
                 f"a sample block of version {stored.version} cannot be read here",
             )
-        rows = np.frombuffer(stored.rows, dtype=SAMPLE_DTYPE)
+        rows = _rows(stored)
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
         raise MalformedMessageError("truncated", "", f"not a sample block: {error}") from error
     devices = len(stored.devices)
     if len(stored.patients) != devices or len(stored.gateways) != devices:
         raise MalformedMessageError("type", "patients", "devices, patients and gateways differ in length")
-    if (rows.size and int(rows["device"].max()) >= devices) or any(not 0 <= w[0] < devices for w in stored.waveforms):
+    listed = not rows.size or max(int(rows["device"].max()), int(rows["source"].max())) < devices
+    if not listed or any(not 0 <= w[0] < devices for w in stored.waveforms):
         raise MalformedMessageError("type", "rows", "a row names a device that the block does not list")
     return SampleBlock(
         stored.devices,
@@ -142,6 +149,17 @@ def decode_block(payload: bytes) -> SampleBlock:
         rows,
         tuple(WaveformRow(*w) for w in stored.waveforms),
     )
+
+
+def _rows(stored: _Stored) -> Rows:
+    if stored.version == _VERSION:
+        return np.frombuffer(stored.rows, dtype=SAMPLE_DTYPE)
+    unsourced = np.frombuffer(stored.rows, dtype=_UNSOURCED_DTYPE)
+    rows = np.empty(unsourced.size, SAMPLE_DTYPE)
+    for name in _UNSOURCED_DTYPE.names or ():
+        rows[name] = unsourced[name]
+    rows["source"] = rows["device"]
+    return rows
 
 
 def concatenate(blocks: Sequence[SampleBlock]) -> SampleBlock:
@@ -156,7 +174,7 @@ def concatenate(blocks: Sequence[SampleBlock]) -> SampleBlock:
         moved = np.array([index.setdefault(key, len(index)) for key in keys], dtype=np.uint32)
         part = block.rows.copy()
         if part.size:
-            part["device"] = moved[part["device"]]
+            part["device"], part["source"] = moved[part["device"]], moved[part["source"]]
         rows.append(part)
         waveforms.extend(_moved(w, int(moved[w.device])) for w in block.waveforms)
     devices, patients, gateways = zip(*index, strict=True) if index else ((), (), ())

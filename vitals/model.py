@@ -27,6 +27,16 @@ class Vital(IntEnum):
     PERFUSION_INDEX = 6
     BODY_TEMPERATURE = 7
     BATTERY = 8
+    # Made by the server, of the devices of `vitals.derived`; a wearable does not send them.
+    HRV_SDNN = 9
+    HRV_RMSSD = 10
+    HRV_PNN50 = 11
+    HRV_LF_HF = 12
+    HRV_CORRECTED = 13  # share of the intervals that the four before rest on which were corrected
+    IRREGULARITY = 14  # share of the last segments of 128 beats with a suspicion; an advisory, never an alarm
+    DESATURATION_DEPTH = 15  # of an event that ended at `sampled_at_ns`, like the two after it
+    DESATURATION_DURATION = 16
+    DESATURATION_AREA = 17
 
 
 class Waveform(IntEnum):
@@ -117,8 +127,20 @@ VITALS: Final[Mapping[Vital, VitalInfo]] = MappingProxyType(
         Vital.PERFUSION_INDEX: VitalInfo("perfusion_index", "Perfusion index", "%", 0, 30, 1),
         Vital.BODY_TEMPERATURE: VitalInfo("body_temperature", "Temperature", "°C", 20, 45, 1),
         Vital.BATTERY: VitalInfo("battery", "Battery", "%", 0, 100),
+        Vital.HRV_SDNN: VitalInfo("hrv_sdnn", "HRV SDNN", "ms", 0, 6000, 1),
+        Vital.HRV_RMSSD: VitalInfo("hrv_rmssd", "HRV RMSSD", "ms", 0, 6000, 1),
+        Vital.HRV_PNN50: VitalInfo("hrv_pnn50", "HRV pNN50", "%", 0, 100, 1),
+        Vital.HRV_LF_HF: VitalInfo("hrv_lf_hf", "HRV LF/HF", "", 0, 10_000, 2),
+        Vital.HRV_CORRECTED: VitalInfo("hrv_corrected", "Beats corrected", "%", 0, 100, 1),
+        Vital.IRREGULARITY: VitalInfo("irregularity", "Irregular rhythm", "%", 0, 100),
+        Vital.DESATURATION_DEPTH: VitalInfo("desaturation_depth", "Desaturation depth", "%", 0, 100, 1),
+        Vital.DESATURATION_DURATION: VitalInfo("desaturation_duration", "Desaturation duration", "s", 0, 300),
+        Vital.DESATURATION_AREA: VitalInfo("desaturation_area", "Desaturation area", "%·s", 0, 30_000),
     }
 )
+
+#: What only the server makes: a message that brings one is no reading of a wearable.
+SERVER_VITALS: Final = frozenset(vital for vital in Vital if vital >= Vital.HRV_SDNN)
 
 VITAL_BY_NAME: Final[Mapping[str, Vital]] = MappingProxyType({info.name: v for v, info in VITALS.items()})
 

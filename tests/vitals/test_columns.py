@@ -22,6 +22,7 @@ def blocks(draw: st.DrawFn) -> SampleBlock:
     rows = np.zeros(len(numbers), SAMPLE_DTYPE)
     for row, number in zip(rows, numbers, strict=True):
         row["device"], row["sampled_at_ns"], row["sequence"] = number % len(owners), number * 10**12, number
+        row["source"] = number // 4 % len(owners)
         row["raw"], row["value"], row["vital"] = number / 7, np.nan if number % 3 else number, number % 8 + 1
     waveforms = tuple(
         WaveformRow(n % len(owners), 64, n, n + 1, 50.0, 2, 0, bytes(n % 5 * 2), bytes(n % 5 * 4)) for n in numbers[:2]
@@ -33,9 +34,10 @@ def told(block: SampleBlock) -> tuple[list[object], list[object]]:
     """Rows and waveforms with names instead of indices."""
     names = list(zip(block.devices, block.patients, block.gateways, strict=True))
     rows = block.rows.copy()
-    rows["device"] = 0
+    rows["device"] = rows["source"] = 0
+    owners = [(names[device], names[source]) for device, source in block.rows[["device", "source"]].tolist()]
     return (
-        [(names[owner], row.tobytes()) for owner, row in zip(block.rows["device"], rows, strict=True)],
+        [(owner, row.tobytes()) for owner, row in zip(owners, rows, strict=True)],
         [(names[w.device], w.started_at_ns, w.samples, w.filtered) for w in block.waveforms],
     )
 
@@ -77,7 +79,8 @@ def test_every_truncated_prefix_is_refused() -> None:
 @pytest.mark.parametrize(
     ("position", "value", "reason", "field"),
     [
-        (0, 2, "unknown_version", "version"),
+        (0, 3, "unknown_version", "version"),
+        (0, 1, "truncated", ""),  # rows of another size
         (1, ["a"], "type", "patients"),
         (2, ["P-1"], "type", "patients"),
         (3, [], "type", "patients"),
@@ -94,6 +97,24 @@ def test_a_record_that_encode_did_not_write_is_refused(position: int, value: obj
     with pytest.raises(MalformedMessageError) as refused:
         decode_block(msgspec.msgpack.encode(stored))
     assert (refused.value.reason, refused.value.field) == (reason, field)
+
+
+def test_a_row_whose_source_is_not_listed_is_refused() -> None:
+    block = example()
+    rows = block.rows.copy()
+    rows["source"] = 2
+    with pytest.raises(MalformedMessageError):
+        decode_block(encode_block(SampleBlock(block.devices, block.patients, block.gateways, rows)))
+
+
+def test_a_record_of_before_there_were_sources_is_read_each_row_its_own_source() -> None:
+    block = example()
+    old = np.dtype([(name, SAMPLE_DTYPE[name]) for name in SAMPLE_DTYPE.names or () if name != "source"])
+    stored = msgspec.msgpack.decode(encode_block(block))
+    stored[0], stored[4] = 1, block.rows[list(old.names or ())].astype(old).tobytes()
+    rows = decode_block(msgspec.msgpack.encode(stored)).rows
+    assert rows["source"].tolist() == rows["device"].tolist() == [0, 1]
+    assert all((rows[name] == block.rows[name]).all() for name in old.names or ())
 
 
 @given(st.binary(max_size=60))
