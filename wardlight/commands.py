@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "replay": ("replay", "replay_command"),
     "alarms": ("alarms", "alarms_command"),
     "export": ("export", "export_command"),
+    "decode": ("decode", "decode_command"),
     "doctor": ("doctor", "doctor_command"),
     "journal": ("journal", "app"),
     "bench": ("signals_bench", "app"),

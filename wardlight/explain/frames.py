@@ -13,10 +13,11 @@ from gateway.gatt.reader import Reader
 class FrameKind:
     """One kind of frame that can be explained.
 
-    `names`: what people may call it, in lower case ("nonin"; "2a37" for a number of the SIG, whose 128-bit form and
-    "0x2a37" are understood as well). `uuid`: of its characteristic, 128 bits, lower case. `read`: takes the fields
-    from a `Reader` in their order; whatever it took is shown, also when it ends with `FrameError`. `driver`: what
-    makes readings of it, fed with the frame as the first one of a connection; `None` when Wardlight keeps none.
+    `names`: what people may call it, in lower case, such as "nonin". `uuid`: of its characteristic, 128 bits, lower
+    case, `""` for a frame that comes over none of its own; the 16 bits of a number of the SIG are understood as well.
+    `read`: takes the fields from a `Reader` in their order; whatever it took is shown, also when it ends with
+    `FrameError`. `driver`: what makes readings of it, fed with the frame as the first one of a connection; `None`
+    when Wardlight makes none of it.
     """
 
     names: tuple[str, ...]
