@@ -124,6 +124,11 @@ class AlarmBook:
         alarm = self.open.get(key)
         return alarm is not None and bool(alarm.votes)
 
+    def holds(self, key: Key, source: str) -> bool:
+        """Whether `source` holds that the condition is present."""
+        alarm = self.open.get(key)
+        return alarm is not None and source in alarm.votes
+
     def acknowledge(self, alarm_id: str, actor: str) -> Acknowledged:
         """Let `actor` take notice of an alarm; its signal stops until its priority rises."""
         alarm = self.find(alarm_id)

@@ -5,7 +5,7 @@ time since the sample before it, up to a bound. Silence therefore neither runs a
 back-dated sample cannot fire "low for 15 s" by itself.
 
 Doubtful samples (motion, low perfusion, sources that disagree) are evidence of half the weight: their time counts half,
-and a severe limit that only they violate needs the ordinary limit's delay too. They begin and keep up an alarm, but they
+and a severe limit that only they violate needs the ordinary limit's delay too. They begin and keep up an alarm, but
 end none: what is not to be relied on must not say that all is well.
 """
 

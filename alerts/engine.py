@@ -3,9 +3,10 @@
 `step` takes what the ingest journal brought and lets time pass up to `now_ns`. Steps may be cut anywhere: events depend
 on the samples, their own times, and the moments at which time was let pass, not on how records were grouped.
 
-Several devices may measure one vital of a patient. Each is judged alone, and the patient's alarm is the worst of their
-votes: two oximeters that disagree alarm, and one that is fine never silences the other. A device that fell silent while
-another measures the same vital loses its vote.
+Several devices may measure one vital of a patient. Ingest makes one best value of them, and that is what the patient's
+limits are held against; a pulse rate becomes part of the best heart rate. Where there is no best value (none of that
+vital, of an older release, or because what makes it failed) each device is judged alone, and the patient's alarm is the
+worst of their votes. A device that fell silent while another measures the same vital loses its vote.
 
 Order: a sample that is not newer than what its stream already has changes nothing (`late`). Backlog: what samples older
 than `LIVE_WINDOW_NS` decide is marked and not notified; if it still holds when live data come, it is notified then.
@@ -23,13 +24,13 @@ from alerts.events import CHANNEL_DOWN, ENGINE_DOWN, NO_DATA, AlarmEvent, Kind, 
 from alerts.limits import Preset, Rules, limits_of, rules_of
 from alerts.links import MOST_UNCERTAIN_MS, Links
 from alerts.screening import Screened, screen, take_note
-from alerts.streams import NEVER, Indices, StreamTable, is_untrusted
+from alerts.streams import Indices, StreamTable, is_untrusted
 from alerts.tiles import tiles
 from alerts.view import OpenAlarm, Tile
 from alerts.walk import Walk
 from vitals.columns import Rows, SampleBlock
-from vitals.derived import is_derived
-from vitals.model import GatewayStatus
+from vitals.derived import is_virtual
+from vitals.model import GatewayStatus, Reason
 from vitals.ward import Ward
 
 Arrival: TypeAlias = tuple[int, SampleBlock | GatewayStatus]
@@ -137,16 +138,16 @@ class Engine:
         kept = streams >= 0
         rows, streams = (block.rows, streams) if kept.all() else (block.rows[kept], streams[kept])
         if len(rows):
-            self._judge(rows, streams, gateways, now_ns)
+            self._judge(rows, streams, gateways, slots, now_ns)
 
     def _hear(self, block: SampleBlock, slots: Indices, rows: Rows) -> Indices:
         """Take note of the gateways that brought rows; their numbers, parallel to the block's devices."""
-        assigned = slots >= 0
-        names = zip(block.gateways, assigned, strict=True)
-        gateways = np.array([self.links.index(name) if known else -1 for name, known in names], np.int64)
+        real = (slots >= 0) & ~np.array([is_virtual(device) for device in block.devices], np.bool_)
+        names = zip(block.gateways, real, strict=True)
+        gateways = np.array([self.links.index(name) if heard else -1 for name, heard in names], np.int64)
         of_row = gateways[rows["device"]]
-        heard = ~np.array([is_derived(device) for device in block.devices], np.bool_)[rows["device"]]
-        if not heard.all():  # what the server derived itself says nothing of a gateway
+        heard = of_row >= 0
+        if not heard.all():  # what the server made of it says nothing of a gateway
             rows, of_row = rows[heard], of_row[heard]
         if not len(rows):
             return gateways
@@ -155,7 +156,7 @@ class Engine:
         self.links.hear(np.unique(of_row).tolist(), doubted, int(rows["received_at_ns"].max()))
         return gateways
 
-    def _judge(self, rows: Rows, streams: Indices, gateways: Indices, now_ns: int) -> None:
+    def _judge(self, rows: Rows, streams: Indices, gateways: Indices, slots: Indices, now_ns: int) -> None:
         screened = screen(self.table, rows, streams)
         if not self._screening:
             nothing = np.zeros_like(screened.calm)
@@ -163,32 +164,32 @@ class Engine:
                 screened.rows, screened.times, screened.streams, screened.starts, screened.ends, nothing
             )
         of_row = gateways[screened.rows["device"]]
-        take_note(self.table, screened, of_row)
+        sources = np.where(self.table.best[screened.streams], slots[screened.rows["source"]], -1)
+        take_note(self.table, screened, of_row, sources)
         if not screened.calm.all():
-            self.walk.walk(screened, of_row, now_ns)
+            self.walk.walk(screened, of_row, sources, now_ns)
 
     def _withdraw_silent(self, now_ns: int) -> None:
-        """Take the vote from devices that fell silent while another one measures the same vital."""
+        """Take the vote from what has no values any more while something else measures the same."""
         silence_ns = self.preset.technical[NO_DATA].delay_ns
-        state = self.table.state
+        state, best = self.table.state, self.table.best
         for stream in list(self.walk.trackers):
-            fresh = int(state["fresh_at_ns"][stream])
-            if now_ns - fresh > silence_ns and self._has_vote(stream):
-                patient = self.table.slots[int(state["slot"][stream])][0]
-                if self._measured_elsewhere(stream, patient, now_ns - silence_ns):
-                    self.walk.withdraw(stream, now_ns)
+            known_ns = int(state["valid_at_ns" if best[stream] else "fresh_at_ns"][stream])
+            silent = now_ns - known_ns > silence_ns and self._has_vote(stream)
+            if silent and self._is_measured_elsewhere(stream, now_ns - silence_ns):
+                self.walk.withdraw(stream, now_ns)
 
     def _has_vote(self, stream: int) -> bool:
         trackers = zip(self.table.rules[stream], self.walk.trackers[stream], strict=True)
         return any(tracker.level and rule.kind is Kind.PHYSIOLOGICAL for rule, tracker in trackers)
 
-    def _measured_elsewhere(self, stream: int, patient: str, since_ns: int) -> bool:
-        state = self.table.state[: self.table.size]
-        others = np.flatnonzero((state["vital"] == state["vital"][stream]) & (state["valid_at_ns"] >= since_ns))
+    def _is_measured_elsewhere(self, stream: int, since_ns: int) -> bool:
+        """Whether the vital, or of a best value what it is chosen from, has a value that is newer than `since_ns`."""
+        state, best = self.table.state, self.table.best
         return any(
-            int(i) != stream and self.table.slots[int(state["slot"][i])][0] == patient and state["reason"][i] == 0
-            for i in others
-            if state["valid_at_ns"][i] != NEVER
+            int(state["valid_at_ns"][i]) >= since_ns and state["reason"][i] == Reason.PRESENT
+            for i in self.table.family(stream)
+            if i != stream and (best[i] or best[stream] or state["vital"][i] == state["vital"][stream])
         )
 
 

@@ -16,7 +16,6 @@ from alerts.alarms import AlarmBook, Finding, Key
 from alerts.events import CLOCK_UNTRUSTED, GATEWAY_DOWN, NO_DATA, Kind, Priority
 from alerts.limits import Preset
 from alerts.streams import NEVER, Bools, StreamTable
-from vitals.derived import is_derived
 from vitals.model import ClockSource, GatewayStatus, Presence, Reason, Vital
 
 MOST_UNCERTAIN_MS: Final = 1_000.0  # a time less certain than this is not trusted
@@ -145,14 +144,15 @@ class Links:
 
     def _slots_behind(self, gateway: int) -> list[int]:
         state = self._table.state[: self._table.size]
-        slots = set(state["slot"][state["gateway"] == gateway].tolist())
-        return sorted(slot for slot in slots if not is_derived(self._table.slots[slot][1]))
+        behind = (state["gateway"] == gateway) & ~self._table.virtual[: self._table.size]
+        return sorted(set(state["slot"][behind].tolist()))
 
     def _unmonitored_beds(self, gateway: int, now_ns: int) -> tuple[str, ...]:
         """Beds that were last heard through `gateway` and that no other gateway hears now."""
         state = self._table.state[: self._table.size]
         fresh_ns = self._preset.technical[NO_DATA].delay_ns
         elsewhere = (state["gateway"] != gateway) & (now_ns - state["fresh_at_ns"] <= fresh_ns)
+        elsewhere &= ~self._table.virtual[: self._table.size]
         heard = {self._table.slots[slot][0] for slot in set(state["slot"][elsewhere].tolist())}
         behind = [slot for slot in self._slots_behind(gateway) if slot in self.expected]
         return tuple(sorted({self.expected[s] for s in behind if self._table.slots[s][0] not in heard}))

@@ -53,8 +53,8 @@ def screen(table: StreamTable, rows: Rows, streams: Indices) -> Screened:
     return Screened(rows, times, streams, starts, ends, calm)
 
 
-def take_note(table: StreamTable, screened: Screened, gateways: Indices) -> None:
-    """Bring the streams of the calm groups up to date. `gateways`: parallel to the sorted rows."""
+def take_note(table: StreamTable, screened: Screened, gateways: Indices, sources: Indices) -> None:
+    """Bring the streams of the calm groups up to date. `gateways`, `sources`: parallel to the sorted rows."""
     ends = screened.ends[screened.calm]
     starts = screened.starts[screened.calm]
     streams, times = screened.streams[ends], screened.times[ends]
@@ -68,3 +68,4 @@ def take_note(table: StreamTable, screened: Screened, gateways: Indices) -> None
     state["reason"][streams] = Reason.PRESENT
     state["quality"][streams] = screened.rows["quality"][ends]
     state["gateway"][streams] = gateways[ends]
+    state["source"][streams] = sources[ends]

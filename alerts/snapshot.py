@@ -1,4 +1,7 @@
-"""The engine's state as bytes, and back. Whoever is no longer on the ward, and rules that are gone, stay behind."""
+"""The engine's state as bytes, and back. Whoever is no longer on the ward, and rules that are gone, stay behind.
+
+A snapshot of version 1 knew no best values; it is read as one in which none was heard yet.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,9 @@ from alerts.streams import STATE_DTYPE
 from vitals.errors import MalformedMessageError
 from vitals.ward import Ward
 
-_VERSION: Final = 1
+_VERSION: Final = 2
+_BEFORE_BEST: Final = 1
+_STATE_BEFORE_BEST: Final = np.dtype([(name, STATE_DTYPE[name]) for name in (STATE_DTYPE.names or ())[:-1]])
 
 
 class _Kept(Struct, array_like=True, frozen=True):
@@ -81,13 +86,25 @@ def decode_snapshot(payload: bytes) -> Snapshot:
     """Read a snapshot; raises `MalformedMessageError` for anything that `encode_snapshot` did not write."""
     try:
         version = msgspec.msgpack.decode(payload)[0]
-        if version != _VERSION:
+        if version not in (_VERSION, _BEFORE_BEST):
             raise MalformedMessageError("unknown_version", "version", f"a snapshot of version {version!r}")
         snapshot = _DECODER.decode(payload)
+        if version == _BEFORE_BEST:
+            snapshot = msgspec.structs.replace(snapshot, version=_VERSION, state=_with_sources(snapshot.state))
         np.frombuffer(snapshot.state, STATE_DTYPE)
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError, TypeError, LookupError) as error:
         raise MalformedMessageError("truncated", "", f"not a snapshot of the alert engine: {error}") from error
     return snapshot
+
+
+def _with_sources(state: bytes) -> bytes:
+    """The streams of a version 1 snapshot as they are kept now; raises `ValueError`."""
+    before = np.frombuffer(state, _STATE_BEFORE_BEST)
+    after = np.zeros(len(before), STATE_DTYPE)
+    for name in before.dtype.names or ():
+        after[name] = before[name]
+    after["source"] = -1
+    return after.tobytes()
 
 
 def restore(snapshot: Snapshot, ward: Ward, preset: Preset, *, screening: bool = True) -> Engine:
@@ -117,6 +134,7 @@ def _restore_streams(engine: Engine, snapshot: Snapshot, slots: list[int]) -> No
         index = table.add(slot, int(row["vital"]))
         table.state[index] = row
         table.state["slot"][index] = slot
+        table.state["source"][index] = slots[row["source"]] if row["source"] >= 0 else -1
         kept = {k.condition: k.tracker for k in snapshot.trackers.get(old, ())}
         trackers = [_fitting(kept.get(r.condition), Tracker.of(r)) for r in table.rules[index]]
         if any(not t.is_idle for t in trackers):

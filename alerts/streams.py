@@ -1,11 +1,16 @@
 """What the engine keeps of every stream: one row of an array for each (patient, device, vital).
 
 Ten thousand patients are a few megabytes, a snapshot is one copy, and whole blocks of samples are judged at once.
+
+Of some vitals ingest makes one best value per patient out of what the devices say; that is a stream of its own, and it
+speaks for the patient as long as it has values. `best_of` leads from a device's stream to it.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -14,13 +19,22 @@ import numpy.typing as npt
 from alerts.events import Kind
 from alerts.limits import SIGNAL_VITALS, Rule, Rules, Source
 from vitals.columns import Rows
-from vitals.derived import is_derived
+from vitals.derived import is_best, is_virtual
 from vitals.model import ClockSource, Quality, Reason, Vital
 
 NEVER: Final = 0  # as a time: it has not happened
 CLOCK_AHEAD_NS: Final = 2_000_000_000  # a sample further ahead of its arrival is timed by its arrival
 UNTIMED_MS: Final = 30_000.0  # so is a sample whose own time is less certain than that
-_VITALS: Final = 16  # more than there are, so that the lookup table need not grow
+BEHIND_NS: Final = 5_000_000_000  # a best value that old, next to a device's own, no longer speaks for the patient
+JUDGED: Final[Mapping[int, int]] = MappingProxyType(  # what a device measures → the best value it may become
+    {
+        Vital.HEART_RATE: Vital.HEART_RATE,
+        Vital.PULSE_RATE: Vital.HEART_RATE,
+        Vital.SPO2: Vital.SPO2,
+        Vital.RESP_RATE: Vital.RESP_RATE,
+    }
+)
+_VITALS: Final = 32  # more than there are, so that the lookup table need not grow
 _IGNORED: Final = (Vital.RR_INTERVAL,)  # beats, not a periodic measurement: nothing here limits or shows them
 _KNOWN: Final = frozenset(Vital)  # a vital of a newer release is kept, but has no limits here
 _GROWTH: Final = 256  # rows added at once
@@ -40,6 +54,7 @@ STATE_DTYPE: Final = np.dtype(
         ("gateway", "<i4"),  # that heard the newest sample; -1 for none
         ("slot", "<i4"),
         ("vital", "u1"),
+        ("source", "<i4"),  # of a best value: the slot of the device it was taken from; -1 for none
     ]
 )
 
@@ -49,7 +64,8 @@ class StreamTable:
 
     A *slot* is one device on one patient: `slots[i]` is `(patient, device)`. `low` and `high`: what a value of the
     stream may be without any rule taking interest. `quiet`: no condition of the stream is pending or present. `rules`:
-    what is checked of the stream.
+    what is checked of the stream. `virtual`: of a device that does not exist, but that the server made numbers of.
+    `best`: a patient's best value. `best_of`: the stream of the best value that this one may become; -1 for none.
     """
 
     def __init__(self, rules: Mapping[str, Rules]) -> None:
@@ -63,7 +79,12 @@ class StreamTable:
         self.high: npt.NDArray[np.float64] = np.zeros(0)
         self.quiet: Bools = np.zeros(0, np.bool_)
         self.watched: Bools = np.zeros(0, np.bool_)  # its silence is a finding
+        self.virtual: Bools = np.zeros(0, np.bool_)
+        self.best: Bools = np.zeros(0, np.bool_)
+        self.best_of: Indices = np.zeros(0, np.int64)
         self.rules: list[tuple[Rule, ...]] = []
+        self._best: dict[tuple[str, int], int] = {}
+        self._family: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
 
     def slot(self, patient: str, device: str) -> int:
         """The slot of a device on a patient of the ward, made when new; -1 for a patient who is not on the ward."""
@@ -97,23 +118,51 @@ class StreamTable:
             self._grow()
         row = self.state[index]
         row["slot"], row["vital"], row["gateway"], row["reason"] = slot, vital, -1, Reason.NEVER_SEEN
-        row["value"] = np.nan
+        row["value"], row["source"] = np.nan, -1
         self._stream_of[slot, vital] = index
         self.size += 1
         patient, device = self.slots[slot]
         rules = self._rules_of[patient].get(Vital(vital), ()) if vital in _KNOWN else ()
-        derived = is_derived(device)  # there is no such device that could have a technical condition
-        self.rules.append(tuple(r for r in rules if r.kind is Kind.PHYSIOLOGICAL) if derived else rules)
+        virtual = is_virtual(device)  # there is no such device that could have a technical condition
+        self.rules.append(tuple(r for r in rules if r.kind is Kind.PHYSIOLOGICAL) if virtual else rules)
         self.low[index], self.high[index] = _calm_range(self.rules[index])
         self.quiet[index] = True
-        self.watched[index] = vital in SIGNAL_VITALS and not derived
+        self.virtual[index] = virtual
+        self.watched[index] = vital in SIGNAL_VITALS and not virtual
+        self._relate(index, patient, vital, best=is_best(device))
         return index
+
+    def _relate(self, index: int, patient: str, vital: int, *, best: bool) -> None:
+        """Connect the streams of a patient's devices with the stream of the best value, whichever comes first."""
+        key = (patient, int(JUDGED.get(vital, vital)))
+        self.best[index], self.best_of[index] = best, -1
+        if best and vital in JUDGED.values():
+            self._best[key] = index
+            self.best_of[self._family[key]] = index
+        elif vital in JUDGED:
+            self.best_of[index] = self._best.get(key, -1)
+        self._family[key].append(index)
+
+    def family(self, stream: int) -> list[int]:
+        """All streams of the patient that tell the same as `stream`; a pulse rate tells a heart rate."""
+        row = self.state[stream]
+        vital = int(row["vital"])
+        return self._family[self.slots[int(row["slot"])][0], int(JUDGED.get(vital, vital))]
+
+    def speaks(self, stream: int, at_ns: int) -> bool:
+        """Whether a value of `stream` at `at_ns` stands for the patient: there is no best value that is as new."""
+        best = int(self.best_of[stream])
+        return best < 0 or at_ns - int(self.state["valid_at_ns"][best]) > BEHIND_NS
 
     def of_slot(self, slot: int) -> Indices:
         """The streams of a slot."""
         row = self._stream_of[slot]
         found: Indices = row[row >= 0]
         return found
+
+    def told_by(self, stream: int, source: int = -1) -> str:
+        """The device that a value of `stream` comes from: of a best value the one in slot `source`, where known."""
+        return self.slots[source if source >= 0 else int(self.state["slot"][stream])][1]
 
     def forget_after(self, now_ns: int) -> None:
         """Let nothing known be of later than `now_ns`, because the clock was set back: what comes now is newer."""
@@ -127,6 +176,9 @@ class StreamTable:
         self.high = np.concatenate([self.high, np.zeros(more)])
         self.quiet = np.concatenate([self.quiet, np.zeros(more, np.bool_)])
         self.watched = np.concatenate([self.watched, np.zeros(more, np.bool_)])
+        self.virtual = np.concatenate([self.virtual, np.zeros(more, np.bool_)])
+        self.best = np.concatenate([self.best, np.zeros(more, np.bool_)])
+        self.best_of = np.concatenate([self.best_of, np.full(more, -1, np.int64)])
 
 
 def _calm_range(rules: tuple[Rule, ...]) -> tuple[float, float]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Final, TypeAlias
 
 import numpy as np
 
@@ -13,14 +12,11 @@ from alerts.alarm_signals import is_audible
 from alerts.alarms import Alarm
 from alerts.events import Priority
 from alerts.links import Links
-from alerts.streams import NEVER, StreamTable
-from alerts.view import STALE_NS, Tile, TileVital
-from vitals.derived import is_derived, source_of
-from vitals.model import VITAL_BY_NAME, Quality, Reason, Vital
+from alerts.readings import Row, read
+from alerts.streams import StreamTable
+from alerts.view import Tile, TileVital
+from vitals.model import VITAL_BY_NAME, Reason, Vital
 from vitals.ward import Patient
-
-_Row: TypeAlias = tuple[int, int, int, int, float, int, int, int, int, int]  # of `STATE_DTYPE`
-_SHOWN: Final = tuple(vital for vital in Vital if vital not in (Vital.BATTERY, Vital.RR_INTERVAL))
 
 
 class _Worst:
@@ -53,15 +49,16 @@ def tiles(
         worst = by_patient.get(patient.patient) or _Worst()
         for alarm in by_bed.get(patient.bed, ()):
             worst.add(alarm)
-        shown, battery_pct = _vitals(rows_of.get(patient.patient, {}), table, links, worst, now_ns)
+        said = read(rows_of.get(patient.patient, {}), table, links, worst.of_vital, now_ns)
         yield Tile(
             patient=patient.patient,
             bed=patient.bed,
-            reason=_overall(shown),
-            vitals=shown,
-            battery_pct=battery_pct,
+            reason=_overall(said.vitals),
+            vitals=said.vitals,
+            battery_pct=said.battery_pct,
             priority=worst.priority,
             acknowledged=worst.acknowledged,
+            sources=said.sources,
         )
 
 
@@ -69,8 +66,11 @@ def without_server(tile: Tile) -> Tile:
     """The tile while the server itself takes nothing in: what went missing is not to be looked for at the bed."""
     if tile.reason < Reason.RADIO_LOST:
         return tile
-    vitals = tuple(replace(v, reason=Reason.STORE_DOWN) if v.reason >= Reason.RADIO_LOST else v for v in tile.vitals)
-    return replace(tile, reason=Reason.STORE_DOWN, vitals=vitals)
+    vitals, sources = (
+        tuple(replace(v, reason=Reason.STORE_DOWN) if v.reason >= Reason.RADIO_LOST else v for v in readings)
+        for readings in (tile.vitals, tile.sources)
+    )
+    return replace(tile, reason=Reason.STORE_DOWN, vitals=vitals, sources=sources)
 
 
 def _worst_alarms(alarms: Iterable[Alarm]) -> tuple[dict[str, _Worst], dict[str, list[Alarm]]]:
@@ -84,80 +84,16 @@ def _worst_alarms(alarms: Iterable[Alarm]) -> tuple[dict[str, _Worst], dict[str,
     return dict(by_patient), dict(by_bed)
 
 
-def _rows_of(patients: set[str], table: StreamTable) -> dict[str, dict[int, list[_Row]]]:
+def _rows_of(patients: set[str], table: StreamTable) -> dict[str, dict[int, list[Row]]]:
     """Patient → slot → the rows of its streams; one pass over the array, which for a ward is faster than look-ups."""
     wanted = np.array([patient in patients for patient, _ in table.slots], np.bool_)
-    found: dict[str, dict[int, list[_Row]]] = {}
+    found: dict[str, dict[int, list[Row]]] = {}
     if not wanted.any():
         return found
     state = table.state[: table.size]
-    for row in state[wanted[state["slot"]]].tolist():
-        found.setdefault(table.slots[row[8]][0], {}).setdefault(row[8], []).append(row)
+    for row in map(Row._make, state[wanted[state["slot"]]].tolist()):
+        found.setdefault(table.slots[row.slot][0], {}).setdefault(row.slot, []).append(row)
     return found
-
-
-def _vitals(
-    slots: dict[int, list[_Row]], table: StreamTable, links: Links, worst: _Worst, now_ns: int
-) -> tuple[tuple[TileVital, ...], float | None]:
-    """The best reading of each vital, and the lowest battery in percent."""
-    best: dict[Vital, TileVital] = {}
-    battery_pct: float | None = None
-    for slot, rows in slots.items():
-        stale = any(now_ns - row[1] > STALE_NS for row in rows)
-        silent = _silence(slot, slots, table, links, now_ns) if stale else Reason.RADIO_LOST
-        for row in rows:
-            vital = row[-1]
-            if vital == Vital.BATTERY and row[2] != NEVER:
-                battery_pct = row[4] if battery_pct is None else min(battery_pct, row[4])
-            if vital in _SHOWN:
-                shown = _vital(row, table.slots[slot][1], silent, worst.of_vital.get(Vital(vital)), now_ns)
-                if shown.vital not in best or _rank(shown) > _rank(best[shown.vital]):
-                    best[shown.vital] = shown
-    return tuple(best[vital] for vital in _SHOWN if vital in best), battery_pct
-
-
-def _silence(slot: int, slots: dict[int, list[_Row]], table: StreamTable, links: Links, now_ns: int) -> Reason:
-    """Why nothing comes; a derived number is missing for its wearable's reason, or for the signal when that sends."""
-    patient, device = table.slots[slot]
-    if not is_derived(device):
-        return links.reason(slot)
-    source = table.slot(patient, source_of(device))
-    sends = any(now_ns - row[1] <= STALE_NS for row in slots.get(source, ()))
-    return Reason.POOR_SIGNAL if sends else links.reason(source)
-
-
-def _vital(
-    row: _Row,
-    device: str,
-    silent: Reason,
-    priority: Priority | None,
-    now_ns: int,
-) -> TileVital:
-    newest_ns, fresh_ns, valid_ns, _, value, reason, quality, _, _, vital = row
-    if now_ns - fresh_ns > STALE_NS or reason >= Reason.RADIO_LOST:
-        told = Reason(reason) if reason >= Reason.RADIO_LOST else silent
-    elif reason != Reason.PRESENT:
-        told = Reason(reason)
-    elif quality == Quality.UNUSABLE or valid_ns != newest_ns:
-        told = Reason.POOR_SIGNAL
-    else:
-        told = Reason.PRESENT
-    seen = valid_ns != NEVER
-    return TileVital(
-        vital=Vital(vital),
-        value=value if told is Reason.PRESENT else None,
-        reason=told,
-        quality=Quality(quality),
-        sampled_at_ns=valid_ns if seen else None,
-        last_value=value if seen else None,
-        device=device,
-        priority=priority,
-    )
-
-
-def _rank(shown: TileVital) -> tuple[bool, bool, int]:
-    """A current value before none, a trusted one before a doubtful one, then the freshest."""
-    return shown.value is not None, shown.quality is not Quality.DOUBTFUL, shown.sampled_at_ns or 0
 
 
 def _overall(vitals: tuple[TileVital, ...]) -> Reason:

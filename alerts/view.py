@@ -7,6 +7,7 @@ is never in `TileVital.value`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
 from alerts.events import Kind, Priority
@@ -15,13 +16,35 @@ from vitals.model import Quality, Reason, Vital
 STALE_NS: Final = 30_000_000_000  # no new sample for this long: the value is not current (STANDARDS 2.6)
 
 
+class Origin(Enum):
+    """What kind of device a value comes from, as far as what it measures tells."""
+
+    UNKNOWN = "unknown"
+    STRAP = "strap"  # the heart's own signal, and no oxygen
+    PATCH = "patch"  # both
+    OXIMETER = "oximeter"
+    OPTICAL = "optical"  # a pulse rate only
+    PULSE_WAVE = "pulse_wave"  # worked out by the server from a wearable's waveform
+
+
+class Doubt(Enum):
+    """What is doubtful about a value."""
+
+    NONE = "none"
+    POOR_SIGNAL = "poor_signal"
+    LOW_PERFUSION = "low_perfusion"
+    SOURCES_DISAGREE = "sources_disagree"
+    PULSE_DISAGREES = "pulse_disagrees"  # the oximeter counts another pulse than the heart's
+
+
 @dataclass(frozen=True, slots=True)
 class TileVital:
-    """One vital of one patient, from the device that has the freshest reading of it.
+    """One vital of one patient: what stands for the patient, or what one device says.
 
     `value`: current, in the unit of `vitals.model.VITALS`, or `None` with a `reason` other than `PRESENT`.
     `last_value`: the last one there was, and `sampled_at_ns` its time (`None` when there never was one); to be shown
-    only together with its age. `priority`: of the worst open alarm of this vital, `None` without one.
+    only together with its age. `priority`: of the worst open alarm of this vital, `None` without one. `device`: that
+    measured it, `origin` what kind that is. `used`: of a device's reading, whether it is what stands for the patient.
     """
 
     vital: Vital
@@ -32,6 +55,9 @@ class TileVital:
     last_value: float | None
     device: str
     priority: Priority | None = None
+    origin: Origin = Origin.UNKNOWN
+    doubt: Doubt = Doubt.NONE
+    used: bool = False
 
     def age_s(self, now_ns: int) -> float | None:
         """Seconds since the last value was produced; `None` when there never was one."""
@@ -44,7 +70,8 @@ class Tile:
 
     `reason`: `PRESENT` while any vital is current, otherwise why nothing is (`NEVER_SEEN`, `GATEWAY_DOWN`, …).
     `battery_pct`: the lowest last report of the patient's devices. `priority`: of the worst open alarm, a gateway's
-    that lists this bed included; `acknowledged`: whether every alarm of that priority is acknowledged.
+    that lists this bed included; `acknowledged`: whether every alarm of that priority is acknowledged. `sources`: what
+    each device says of what `vitals` tell.
     """
 
     patient: str
@@ -54,6 +81,7 @@ class Tile:
     battery_pct: float | None
     priority: Priority | None
     acknowledged: bool
+    sources: tuple[TileVital, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,8 @@
-"""One sample at a time: the samples that need thought, through the conditions of their stream, to votes on alarms."""
+"""One sample at a time: the samples that need thought, through the conditions of their stream, to votes on alarms.
+
+Of a vital with a best value only that speaks for the patient. The conditions of the devices' own values are followed
+all the same: should the best value fail, they speak at once, without a delay that begins anew.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from alerts.alarms import AlarmBook, Finding, Key
-from alerts.conditions import MOST_COVER_NS, Tracker, covered_ns, observe
+from alerts.conditions import MOST_COVER_NS, ConditionState, Tracker, covered_ns, observe
 from alerts.events import Kind
 from alerts.limits import Rule, Source
 from alerts.screening import Screened
@@ -20,6 +24,8 @@ LIVE_WINDOW_NS: Final = 30_000_000_000  # older than this when processed: backlo
 _POOR: Final = frozenset(
     {Reason.NO_READING, Reason.SEARCHING, Reason.POOR_SIGNAL, Reason.OUT_OF_RANGE, Reason.NOT_A_NUMBER}
 )
+_OVERRULED: Final = "the best value of this patient decides now"
+_ELSEWHERE: Final = "another device measures this now"
 _OF_SERVICES: Final = Reason.RADIO_LOST  # reasons from here on say that no sample came at all
 
 
@@ -37,6 +43,7 @@ class _Cell:
     gateway: int
     slot: int
     vital: int
+    source: int
 
     def as_row(self) -> tuple[float, ...]:
         return (
@@ -50,7 +57,11 @@ class _Cell:
             self.gateway,
             self.slot,
             self.vital,
+            self.source,
         )
+
+
+_NOTHING: Final = _Cell(0, 0, 0, 0, 0.0, 0, 0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +75,7 @@ class _Reading:
     has_value: bool
     doubtful: bool
     live: bool
+    source: int
 
     def flag(self, source: Source) -> float:
         """Whether what a flag rule looks for is the case, as 1 or 0."""
@@ -85,10 +97,14 @@ class Walk:
         self.trackers: dict[int, list[Tracker]] = {}
         self.late = 0  # samples that were not newer than what their stream had
 
-    def walk(self, screened: Screened, gateways: Indices, now_ns: int) -> None:
-        """Take the groups that are not calm, in order. `gateways`: parallel to the sorted rows."""
+    def walk(self, screened: Screened, gateways: Indices, sources: Indices, now_ns: int) -> None:
+        """Take the groups that are not calm, in order, best values first: they decide who speaks for the patient.
+
+        `gateways`, `sources`: parallel to the sorted rows; of `sources` see `STATE_DTYPE`.
+        """
         lengths = screened.ends - screened.starts + 1
         chosen = np.flatnonzero(np.repeat(~screened.calm, lengths))
+        chosen = chosen[np.argsort(~self._table.best[screened.streams[chosen]], kind="stable")]
         rows = screened.rows[chosen]
         columns = (
             screened.streams[chosen].tolist(),
@@ -97,10 +113,11 @@ class Walk:
             rows["reason"].tolist(),
             rows["quality"].tolist(),
             gateways[chosen].tolist(),
+            sources[chosen].tolist(),
         )
         state = self._table.state
-        current, cell = -1, _Cell(0, 0, 0, 0, 0.0, 0, 0, 0, 0, 0)
-        for stream, at_ns, value, reason, quality, gateway in zip(*columns, strict=True):
+        current, cell = -1, _NOTHING
+        for stream, at_ns, value, reason, quality, gateway, source in zip(*columns, strict=True):
             if stream != current:
                 if current >= 0:
                     state[current] = cell.as_row()
@@ -110,10 +127,11 @@ class Walk:
                 continue
             has_value = reason == Reason.PRESENT and quality != Quality.UNUSABLE and not isnan(value)
             live = now_ns - at_ns <= LIVE_WINDOW_NS
-            reading = _Reading(at_ns, value, reason, quality, has_value, quality == Quality.DOUBTFUL, live)
+            reading = _Reading(at_ns, value, reason, quality, has_value, quality == Quality.DOUBTFUL, live, source)
             if quality != Quality.TEST and reason < _OF_SERVICES:
                 self._judge(stream, cell, reading)
             _keep(cell, reading, gateway)
+            cell.source = source
         if current >= 0:
             state[current] = cell.as_row()
 
@@ -123,7 +141,8 @@ class Walk:
         for index, rule in enumerate(self._table.rules[stream]):
             if rule.kind is Kind.PHYSIOLOGICAL:
                 trackers[index] = Tracker.of(rule)
-                self._vote(stream, rule, 0, Finding(rule.kind, at_ns, detail="another device measures this now"))
+                device = self._table.told_by(stream)
+                self._vote(stream, rule, 0, Finding(rule.kind, at_ns, device=device, detail=_ELSEWHERE))
         self._settle(stream)
 
     def _judge(self, stream: int, cell: _Cell, reading: _Reading) -> None:
@@ -144,8 +163,28 @@ class Walk:
             else:
                 continue
             if changed or (tracker.level and reading.live):
-                self._vote(stream, rule, tracker.level, _finding(rule, tracker.level, reading))
+                finding = _finding(rule, tracker.level, reading, self._table.told_by(stream, reading.source))
+                if self._may_hold(stream, rule, reading.at_ns):
+                    self._vote(stream, rule, tracker.level, finding)
+                else:
+                    self._vote(stream, rule, 0, replace(finding, detail=_OVERRULED))
         self._settle(stream)
+
+    def _may_hold(self, stream: int, rule: Rule, at_ns: int) -> bool:
+        """Whether a stream may hold what it finds of the patient.
+
+        A device's own value may not while the best value speaks; but what it holds already, it keeps until that has
+        made up its mind, so that an alarm passes from the one to the other without a gap.
+        """
+        if rule.kind is Kind.TECHNICAL or self._table.speaks(stream, at_ns):
+            return True
+        key, source = self._vote_of(stream, rule)
+        return self._book.holds(key, source) and self._is_undecided(int(self._table.best_of[stream]), rule.sign)
+
+    def _is_undecided(self, stream: int, sign: int) -> bool:
+        """Whether a delay is running on that side of the stream's limits."""
+        trackers = zip(self._table.rules[stream], self.trackers.get(stream, ()), strict=False)
+        return any(rule.sign == sign and tracker.state is ConditionState.PENDING for rule, tracker in trackers)
 
     def _settle(self, stream: int) -> None:
         quiet = all(tracker.is_idle for tracker in self.trackers[stream])
@@ -154,16 +193,19 @@ class Walk:
         self._table.quiet[stream] = quiet
 
     def _vote(self, stream: int, rule: Rule, level: int, finding: Finding) -> None:
+        key, source = self._vote_of(stream, rule)
+        priority = int(rule.levels[level - 1].priority) if level else 0
+        self._book.vote(key, source, priority, finding)
+
+    def _vote_of(self, stream: int, rule: Rule) -> tuple[Key, str]:
+        """Which alarm a rule of a stream votes on, and under which name."""
         row = self._table.state[stream]
         patient, device = self._table.slots[row["slot"]]
         of_patient = rule.kind is Kind.PHYSIOLOGICAL
-        key = Key(rule.condition, patient, "" if of_patient else device)
-        priority = int(rule.levels[level - 1].priority) if level else 0
-        source = f"{device}/{int(row['vital'])}"
-        self._book.vote(key, source, priority, replace(finding, device=device))
+        return Key(rule.condition, patient, "" if of_patient else device), f"{device}/{int(row['vital'])}"
 
 
-def _finding(rule: Rule, level: int, reading: _Reading) -> Finding:
+def _finding(rule: Rule, level: int, reading: _Reading, device: str) -> Finding:
     by_value = rule.source is Source.VALUE
     return Finding(
         rule.kind,
@@ -171,6 +213,7 @@ def _finding(rule: Rule, level: int, reading: _Reading) -> Finding:
         value=reading.value if by_value else None,
         limit=rule.levels[max(level, 1) - 1].limit if by_value else None,
         reason=Reason(reading.reason),
+        device=device,
         live=reading.live,
     )
 

@@ -55,7 +55,8 @@ def block(
     for row, (device, vital, at_s, value) in zip(array, listed, strict=True):
         row["sampled_at_ns"] = T0 + round(at_s * S)
         row["received_at_ns"] = T0 + round((at_s + 0.01 if received_s is None else received_s) * S)
-        row["device"], row["vital"], row["quality"] = devices.index(device), vital, quality
+        row["device"] = row["source"] = devices.index(device)
+        row["vital"], row["quality"] = vital, quality
         row["clock"], row["uncertainty_ms"] = clock, uncertainty_ms
         missing = isinstance(value, Reason)
         row["value"] = np.nan if missing else value
