@@ -35,17 +35,26 @@ class LinkLostError(Exception):
 class Link:
     """A connection that delivers receipts and publishes under this gateway's topics, at QoS 1.
 
-    `on_receipt` gets each receipt's payload, `on_change` is called when something may be sent again or the link was
-    lost; both run on the event loop. `will`: what the server publishes as this gateway's status when the link breaks.
+    `on_receipt` gets each receipt's payload, `on_config` each settings document; `on_change` is called when something
+    may be sent again or the link was lost. All run on the event loop. `will`: what the server publishes as this
+    gateway's status when the link breaks.
     """
 
     def __init__(
-        self, config: UplinkConfig, *, will: bytes, on_receipt: Callable[[bytes], None], on_change: Callable[[], None]
+        self,
+        config: UplinkConfig,
+        *,
+        will: bytes,
+        on_receipt: Callable[[bytes], None],
+        on_change: Callable[[], None],
+        on_config: Callable[[bytes], None] | None = None,
     ) -> None:
         self.lost: LinkLostError | None = None
         self.refused = 0  # messages that the server acknowledged with an error
         self._config = config
-        self._on_receipt = on_receipt
+        self._takers: dict[str, Callable[[bytes], None]] = {self._topic("receipt"): on_receipt}
+        if on_config is not None:
+            self._takers[self._topic("config")] = on_config
         self._on_change = on_change
         self._unanswered: set[int] = set()  # packet identifiers of messages without a PUBACK
         self._receive_maximum = _RECEIVE_MAXIMUM
@@ -129,7 +138,7 @@ class Link:
             client.tls_set_context(_tls(config))
         client.on_connect = self._connected
         client.on_subscribe = self._subscribed
-        client.on_message = lambda _client, _data, message: self._on_receipt(bytes(message.payload))
+        client.on_message = lambda _client, _data, message: self._take(message.topic, bytes(message.payload))
         client.on_publish = self._published
         client.on_disconnect = self._disconnected
         client.on_socket_close = lambda _client, _data, sock: self._release(sock)
@@ -186,13 +195,19 @@ class Link:
             self._lose(f"{self._config.url} refused this gateway ({reason}): check its user, certificate and name")
             return
         self._receive_maximum = getattr(properties, "ReceiveMaximum", _RECEIVE_MAXIMUM)
-        self._client.subscribe(self._topic("receipt"), qos=1)
+        for topic in self._takers:
+            self._client.subscribe(topic, qos=1)
+
+    def _take(self, topic: str, payload: bytes) -> None:
+        if taker := self._takers.get(topic):
+            taker(payload)
 
     def _subscribed(
         self, _client: object, _data: object, _mid: int, reasons: list[ReasonCode], _properties: object
     ) -> None:
         if any(reason.is_failure for reason in reasons):
-            self._lose(f"{self._config.url} refused {self._topic('receipt')} ({reasons[0]}): allow it for this gateway")
+            topics = " and ".join(self._takers)
+            self._lose(f"{self._config.url} refused {topics} ({reasons[0]}): allow it for this gateway")
         elif not self._opened.done():
             self._opened.set_result(None)
 

@@ -4,15 +4,17 @@ A message is stored before anything of it is sent, and leaves only when ingest h
 is a thin layer over the journal: the journal's sequences number the messages, and one cursor, moved by receipts, says
 what may go.
 
-Only a size bounds it. An age would trust a clock that a Raspberry Pi does not have: one jump to 2100 would empty
-the spool.
+A size bounds it, and an age only when somebody vouches for the clock (`drop_older`): a Raspberry Pi has none of its
+own, and one jump to 2100 would empty the spool. What ingest cannot read is set aside in a folder next to it.
 """
 
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, cast
@@ -20,7 +22,7 @@ from typing import Final, Self, cast
 import msgspec
 from msgspec import Raw, Struct
 
-from vitals.errors import PermanentError
+from vitals.errors import JournalFullError, PermanentError
 from vitals.journal import Bounds, Journal, Record, WhenFull
 from vitals.model import ClockSource, ClockTrust, DeviceBatch, GatewayBatch
 from vitals.wire import MAX_DEVICES, MAX_PAYLOAD_BYTES, WireBatch, WireDevice, to_wire
@@ -31,6 +33,8 @@ _HEADER_BYTES: Final = 256  # room for the envelope around a stored message
 _KIND_DEVICES: Final = 1  # the stored form below; a new form gets a new number
 _CURSOR: Final = "uplink"
 _EPOCH: Final = "epoch"
+_ASIDE: Final = "aside"
+MAX_ASIDE: Final = 100  # files; the ones after that are only counted
 _EPOCH_BITS: Final = 62  # fits a signed 64-bit column, and two spools never draw the same
 _FOR_EVER_NS: Final = (1 << 62) - 1  # receipted records go at once, whatever time the clock showed when they came
 
@@ -45,6 +49,7 @@ class _Kept(Struct, array_like=True, frozen=True, gc=False):
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _KEPT: Final = msgspec.msgpack.Decoder(_Kept)
+_NOTHING_KEPT: Final = _Kept(ClockSource.DEVICE, 0.0, Raw(_ENCODER.encode([])))
 
 
 class Spool:
@@ -57,11 +62,14 @@ class Spool:
     def __init__(self, path: Path, gateway: str, *, max_bytes: int = SPOOL_BYTES) -> None:
         bounds = Bounds(max_bytes, max_age_s=None, keep_read_s=0.0, when_full=WhenFull.DROP_OLDEST)
         self.gateway = gateway
+        self.aside_folder = path.with_name(path.name + ".aside")
         self._journal = Journal(path, bounds=bounds)
         self.epoch = self._begin_epoch()
         self._receipted = self._saved = self._journal.cursor(_CURSOR)
         self._oldest = self._journal.oldest
         self._newest = self._journal.newest
+        kept_aside = self._journal.mark(_ASIDE)
+        self._aside = set(msgspec.msgpack.decode(kept_aside, type=list[int]) if kept_aside else ())
 
     def __enter__(self) -> Self:
         return self
@@ -76,19 +84,22 @@ class Spool:
         self.tidy()
         self._journal.close()
 
-    def append(self, devices: tuple[DeviceBatch, ...], *, clock: ClockTrust, now_ns: int) -> int:
+    def append(self, devices: tuple[DeviceBatch, ...], *, clock: ClockTrust, now_ns: int, ages: bool = True) -> int:
         """Store what was heard, durably, and return the newest sequence. Takes a disk flush: call it from a thread.
 
-        `clock`: the trust in the samples' times; `now_ns`: when it was heard. More than one message can hold becomes
-        several. At the bound the oldest messages are given up, see `dropped`. Raises `JournalFullError` when the disk
-        is full, and `PermanentError` for one device whose readings alone exceed a message.
+        `clock`: the trust in the samples' times; `now_ns`: when it was heard; `ages`: whether that time is good enough
+        to drop it for its age one day. More than one message can hold becomes several. At the bound the oldest
+        messages are given up, see `drops`. Raises `JournalFullError` when the disk is full, and `PermanentError` for
+        one device whose readings alone exceed a message.
         """
         batch = GatewayBatch(self.gateway, self.epoch, 0, 0, now_ns, clock, devices)
         payloads = list(_messages(to_wire(batch).devices, clock))
         if payloads:
             receipted = self._receipted
             self._newest = self._journal.append(
-                [(_KIND_DEVICES, payload) for payload in payloads], now_ns=now_ns, cursors={_CURSOR: receipted}
+                [(_KIND_DEVICES, payload) for payload in payloads],
+                now_ns=now_ns if ages else _FOR_EVER_NS,
+                cursors={_CURSOR: receipted},
             )
             self._saved = max(self._saved, receipted)  # the receipts so far rode on this flush
         return self._newest
@@ -97,15 +108,20 @@ class Spool:
         """Up to `limit` stored messages after sequence `after`, oldest first, of about `max_bytes` together."""
         records = self._journal.read(after, limit=limit, max_bytes=max_bytes)
         self._oldest = self._journal.oldest
+        for record in records:
+            if record.sequence not in self._aside and _read(record) is None:
+                self._set_aside(record)  # the disk changed it: nobody can read it any more
         return records
 
     def message(self, record: Record, *, now_ns: int) -> bytes:
         """The wire form of a stored message, as sent at `now_ns`.
 
+        One that was set aside is sent empty, so that ingest does not wait for it.
         `oldest` is what the spool holds now, not what it held when the message was stored: what ingest does not get
         any more it must not wait for.
         """
-        kept = _KEPT.decode(record.payload)
+        kept = None if record.sequence in self._aside else _read(record)
+        kept = kept or _NOTHING_KEPT
         return _ENCODER.encode(
             WireBatch(
                 VERSION,
@@ -135,6 +151,44 @@ class Spool:
             self._saved = receipted
         self._journal.trim(now_ns=_FOR_EVER_NS)
 
+    def set_aside(self, sequence: int) -> None:
+        """Put a message that ingest cannot read where an operator finds it. Takes disk flushes: call it from a thread.
+
+        Raises `JournalFullError` when the disk is full; nothing has changed then.
+        """
+        for record in self._journal.read(sequence - 1, limit=1):
+            if record.sequence == sequence and sequence not in self._aside:
+                self._set_aside(record)
+
+    def _set_aside(self, record: Record) -> None:
+        try:
+            self.aside_folder.mkdir(mode=0o700, exist_ok=True)
+            if len(list(self.aside_folder.iterdir())) < MAX_ASIDE:
+                name = f"{self.epoch}-{record.sequence}.msgpack"
+                (self.aside_folder / name).write_bytes(record.payload)
+        except OSError as error:
+            raise JournalFullError(f"{self.aside_folder} cannot be written ({error}): free disk space") from error
+        self._aside.add(record.sequence)
+        waiting = sorted(sequence for sequence in self._aside if sequence > self._receipted)
+        self._journal.move(_CURSOR, self._receipted, marks={_ASIDE: msgspec.msgpack.encode(waiting)})
+
+    def limit(self, max_bytes: int) -> None:
+        """From now on hold no more than so many bytes. Takes a disk flush when something has to go."""
+        self._journal.bounds = replace(self._journal.bounds, max_bytes=max_bytes)
+        if self._journal.size_bytes > max_bytes:
+            self._journal.trim(now_ns=_FOR_EVER_NS)
+            self._oldest = self._journal.oldest
+
+    def drop_older(self, max_age_s: float, *, now_ns: int) -> None:
+        """Give up what was heard longer ago; `now_ns` is a time that can be trusted. Takes a disk flush."""
+        ageless = self._journal.bounds
+        self._journal.bounds = replace(ageless, max_age_s=max_age_s)
+        try:
+            self._journal.trim(now_ns=now_ns)
+        finally:
+            self._journal.bounds = ageless
+        self._oldest = self._journal.oldest
+
     def listen(self, wake: Callable[[], None]) -> AbstractContextManager[None]:
         """Call `wake` after each append, from the appending thread, while the context lasts."""
         return self._journal.listen(wake)
@@ -155,9 +209,32 @@ class Spool:
         return self._newest - max(self._receipted, self._journal.oldest - 1) if self._newest else 0
 
     @property
+    def oldest(self) -> int:
+        """The sequence of the oldest message held, as last seen; 0 in a new spool."""
+        return self._oldest
+
+    @property
+    def size_bytes(self) -> int:
+        """What is held."""
+        return self._journal.size_bytes
+
+    @property
     def dropped(self) -> int:
         """How many messages had to be given up unreceipted since the epoch began."""
-        return sum(gap.last - gap.first + 1 for gap in self._journal.gaps())
+        return sum(self.drops.values())
+
+    @property
+    def drops(self) -> dict[str, int]:
+        """The same by reason: `size` or `age`."""
+        found: Counter[str] = Counter()
+        for gap in self._journal.gaps():
+            found[gap.reason] += gap.last - gap.first + 1
+        return dict(found)
+
+    @property
+    def aside(self) -> int:
+        """How many messages were set aside because nobody can read them, since the process began or still waiting."""
+        return len(self._aside)
 
     def renew_epoch(self) -> None:
         """Begin a new epoch with what is held. Takes a disk flush: call it from a thread.
@@ -175,6 +252,14 @@ class Spool:
         epoch = 1 + secrets.randbelow((1 << _EPOCH_BITS) - 1)  # 0 means "no spool" on the wire
         self._journal.move(_CURSOR, 0, marks={_EPOCH: epoch.to_bytes(8, "big")})
         return epoch
+
+
+def _read(record: Record) -> _Kept | None:
+    """A stored message, `None` when it cannot be read."""
+    try:
+        return _KEPT.decode(record.payload)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def _messages(devices: list[WireDevice], clock: ClockTrust) -> Iterator[bytes]:

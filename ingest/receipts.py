@@ -22,7 +22,7 @@ from vitals.model import Receipt
 
 MARK_PREFIX: Final = "receipt:"
 MAX_GATEWAYS: Final = 10_000  # of one ingest; the one silent for longest is forgotten
-MAX_EPOCHS: Final = 4  # per gateway: a new epoch begins when a spool is lost, and old ones do not come back
+MAX_EPOCHS: Final = 8  # per gateway: it has up to three spools at once, and a new epoch begins when one is lost
 MAX_RANGES: Final = 64  # per epoch, ahead of `through`; what does not fit is asked for again by the missing receipt
 
 
@@ -50,6 +50,10 @@ class Epoch:
                 ahead.append((low, high))
         return self if len(ahead) > MAX_RANGES else Epoch(self.epoch, through, tuple(ahead))
 
+    def receipt(self, gateway: str) -> Receipt:
+        """What its gateway is told."""
+        return Receipt(gateway, self.epoch, self.through, self.ahead)
+
     def missing(self, below: int) -> int:
         """How many messages between `through` and `below`, neither included, are not durable."""
         gap = max(0, below - 1 - self.through)
@@ -65,7 +69,7 @@ class LedgerChange:
 
     _ledger: Mapping[str, _Epochs]
     _changed: dict[str, _Epochs] = field(default_factory=dict)
-    _receipts: dict[tuple[str, int], int] = field(default_factory=dict)
+    _receipts: dict[tuple[str, int], Receipt] = field(default_factory=dict)
 
     def receive(self, gateway: str, epoch: int, sequence: int, oldest: int) -> tuple[bool, int]:
         """Take note of a message: whether it is new, and how many messages its gateway gave up unsent.
@@ -84,12 +88,12 @@ class LedgerChange:
         after = before.add(sequence, sequence) if new else before
         others = tuple(e for e in epochs if e.epoch != epoch)
         self._changed[gateway] = (*others, after)[-MAX_EPOCHS:]
-        self._receipts[gateway, epoch] = after.through
+        self._receipts[gateway, epoch] = after.receipt(gateway)
         return new, lost
 
     def receipts(self) -> list[Receipt]:
         """The receipts of every epoch that a message came from, also of those that came again."""
-        return [Receipt(gateway, epoch, through) for (gateway, epoch), through in self._receipts.items()]
+        return list(self._receipts.values())
 
     def marks(self) -> dict[str, bytes]:
         """The journal marks that make the change durable."""
@@ -127,8 +131,7 @@ class ReceiptLedger:
 
     def receipts(self) -> list[Receipt]:
         """What holds now, for the last used epoch of every gateway."""
-        last = ((gateway, epochs[-1]) for gateway, epochs in self._epochs.items() if epochs)
-        return [Receipt(gateway, epoch.epoch, epoch.through) for gateway, epoch in last]
+        return [epochs[-1].receipt(gateway) for gateway, epochs in self._epochs.items() if epochs]
 
     def _forget(self) -> None:
         while len(self._epochs) > MAX_GATEWAYS:

@@ -50,7 +50,8 @@ PURE: Final = (
         for name in ("clock", "columns", "control", "derived", "errors", "model", "retention", "topics", "ward")
     ),
     *("vitals.wire", "vitals.wire_json"),
-    *("gateway.config", "gateway.uplink_state", "gateway.gatt.*", "gateway.devices.*"),
+    *("gateway." + name for name in ("collect", "config", "lane", "remote_config", "timekeeper", "uplink_state")),
+    *("gateway.gatt.*", "gateway.devices.*"),
     *("gateway." + name for name in ("recovery", "roster", "session", "session_words", "slots")),
     *(
         "ingest." + name

@@ -5,16 +5,19 @@ Rare, and read by people with any MQTT client, therefore JSON only. Encode and d
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Raw, Struct
 
 from vitals.errors import MalformedMessageError
-from vitals.model import ClockSource, ClockTrust, GatewayStatus, Presence, Receipt
+from vitals.model import ClockSource, ClockTrust, GatewayHealth, GatewayStatus, Presence, Receipt
 from vitals.wire import Count, Milliseconds, Name, Nanoseconds
 
+MAX_HEALTH_BYTES: Final = 64 << 10  # of a status: 60 wearables take 8 kB
+MAX_AHEAD: Final = 16  # ranges told in a receipt, the highest ones: live data after each of so many outages
 _S = TypeVar("_S", bound=Struct)
+_HEALTH: Final = msgspec.json.Decoder(GatewayHealth | None)
 
 
 class _WireStatus(Struct, frozen=True):
@@ -26,12 +29,14 @@ class _WireStatus(Struct, frozen=True):
     dropped: Count = 0
     clock_source: str = "synchronised"
     uncertainty_ms: Milliseconds = 0.0
+    health: Raw = Raw(b"null")
 
 
-class _WireReceipt(Struct, frozen=True):
+class _WireReceipt(Struct, frozen=True, omit_defaults=True):
     gateway: Name
     epoch: Count
     through: Count
+    ahead: Annotated[tuple[tuple[Count, Count], ...], Meta(max_length=MAX_AHEAD)] = ()
 
 
 def encode_status(status: GatewayStatus) -> bytes:
@@ -46,6 +51,7 @@ def encode_status(status: GatewayStatus) -> bytes:
             status.dropped,
             status.clock.source.name.lower(),
             status.clock.uncertainty_ms,
+            Raw(msgspec.json.encode(status.health)),
         )
     )
 
@@ -66,18 +72,31 @@ def decode_status(payload: bytes) -> GatewayStatus:
         wire.spooled,
         wire.dropped,
         ClockTrust(source, wire.uncertainty_ms),
+        _decode_health(wire.health),
     )
+
+
+def _decode_health(told: Raw) -> GatewayHealth | None:
+    """What a gateway says of its parts; what cannot be read of it does not cost the rest of the status."""
+    if len(bytes(told)) > MAX_HEALTH_BYTES:
+        return None
+    try:
+        health: GatewayHealth | None = _HEALTH.decode(told)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return health
 
 
 def encode_receipt(receipt: Receipt) -> bytes:
     """The JSON form of a receipt."""
-    return msgspec.json.encode(_WireReceipt(receipt.gateway, receipt.epoch, receipt.through))
+    ahead = receipt.ahead[-MAX_AHEAD:]
+    return msgspec.json.encode(_WireReceipt(receipt.gateway, receipt.epoch, receipt.through, ahead))
 
 
 def decode_receipt(payload: bytes) -> Receipt:
     """Read a receipt; raises `MalformedMessageError`."""
     wire = _decode_small(payload, _WireReceipt)
-    return Receipt(wire.gateway, wire.epoch, wire.through)
+    return Receipt(wire.gateway, wire.epoch, wire.through, wire.ahead)
 
 
 def _decode_small(payload: bytes, kind: type[_S]) -> _S:

@@ -225,6 +225,46 @@ class Presence(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class WearableHealth:
+    """One wearable as its gateway sees it. `phase`: of its connection, in words such as `streaming`."""
+
+    device: str
+    phase: str = ""
+    rssi_dbm: int | None = None
+    battery_pct: int | None = None
+    silent_s: float | None = None  # since it was heard; `None` when it never was
+    reconnects: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RadioHealth:
+    """One Bluetooth adapter. `state`: in words such as `scanning`; `recoveries`: steps taken when it hung, by name."""
+
+    adapter: str
+    state: str = ""
+    connections: int = 0
+    recoveries: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayHealth:
+    """What a gateway says of its parts, for the people who look after it.
+
+    `problems`: sentences that say what to do, none of them about a patient. `drops`: what was given up, by kind and
+    reason, as in `waves: size`. `held`: batches that wait for the time to be known.
+    """
+
+    wearables: tuple[WearableHealth, ...] = ()
+    radios: tuple[RadioHealth, ...] = ()
+    problems: tuple[str, ...] = ()
+    drops: tuple[tuple[str, int], ...] = ()
+    held: int = 0
+    set_aside: int = 0
+    config_version: int = 0
+    uptime_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayStatus:
     """A gateway's own account of its health; the last will is one with `presence` `LOST`."""
 
@@ -235,12 +275,18 @@ class GatewayStatus:
     spooled: int = 0  # messages that wait for a receipt
     dropped: int = 0  # messages the spool had to give up, since its epoch began
     clock: ClockTrust = ClockTrust(ClockSource.SYNCHRONISED, 0.0)
+    health: GatewayHealth | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Ingest's promise: every message of `epoch` up to and including `through` is durable."""
+    """Ingest's promise: every message of `epoch` up to and including `through` is durable.
+
+    So are those of the ranges (first, last) in `ahead`, ascending and above `through`: what was live while older
+    messages are still on their way. There may be more of them than are told.
+    """
 
     gateway: str
     epoch: int
     through: int
+    ahead: tuple[tuple[int, int], ...] = ()

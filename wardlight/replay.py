@@ -103,9 +103,8 @@ def replay_command(
         TimeRemainingColumn(),
     )
     with folder_or_temporary(spool, "wardlight-replay-") as folder, Spool(folder / "replay.db", gateway) as kept:
-        uplink = Uplink(
-            UplinkConfig(url=url, site=site, gateway=gateway), kept, now_ns=now_ns, monotonic=time.monotonic
-        )
+        server = UplinkConfig(url=url, site=site, gateway=gateway, oldest_first=True)
+        uplink = Uplink(server, kept, now_ns=now_ns, monotonic=time.monotonic)
         with Progress(*columns, console=console) as progress:
             complete = asyncio.run(
                 replay(recordings, uplink, kept, plan, gateway=gateway, waveforms=waveforms, progress=progress)

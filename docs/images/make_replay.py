@@ -111,7 +111,7 @@ async def family(source: Path, panels: Sequence[Panel], axes: Sequence[Any]) -> 
             assert server.endpoint is not None
             url = f"mqtt://127.0.0.1:{server.endpoint.port}"
             with Spool(folder / "spool.db", "replay") as spool:
-                settings = UplinkConfig(url=url, site="replay", gateway="replay")
+                settings = UplinkConfig(url=url, site="replay", gateway="replay", oldest_first=True)
                 uplink = Uplink(settings, spool, now_ns=now_ns, monotonic=time.monotonic)
                 assert await replay(recordings, uplink, spool, plan, gateway="replay")
             await server.settled()

@@ -52,7 +52,7 @@ async def until(condition: Callable[[], bool]) -> None:
 async def test_everything_arrives_once_and_in_order_and_is_freed(mosquitto: Any, spool: Spool) -> None:
     append(spool, range(100))
     with ScriptedIngest(mosquitto.port) as ingest:
-        async with running(uplink_to(mosquitto.url, spool)) as uplink:
+        async with running(uplink_to(mosquitto.url, spool, oldest_first=True)) as uplink:
             assert await uplink.drained(PATIENCE_S)
             await asyncio.to_thread(append, spool, range(100, 200))
             assert await uplink.drained(PATIENCE_S)

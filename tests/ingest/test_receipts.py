@@ -112,7 +112,7 @@ def test_old_epochs_are_forgotten_by_recency_of_use() -> None:
         receive(ledger, 1, epoch=epoch)
     receive(ledger, 2, epoch=1)
     receive(ledger, 1, epoch=99)
-    assert [e.epoch for e in ledger.epochs("gw")] == [3, 4, 1, 99]
+    assert [e.epoch for e in ledger.epochs("gw")] == [*range(3, MAX_EPOCHS + 1), 1, 99]
 
 
 def test_gateways_are_forgotten_by_recency_of_use(monkeypatch: pytest.MonkeyPatch) -> None:

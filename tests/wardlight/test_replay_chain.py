@@ -48,7 +48,8 @@ async def replayed(recordings: Sequence[Recording], folder: Path) -> AsyncIterat
     )
     async with serving(config) as server:
         assert server.endpoint is not None
-        uplink_config = UplinkConfig(url=f"mqtt://127.0.0.1:{server.endpoint.port}", site="replay", gateway="replay")
+        url = f"mqtt://127.0.0.1:{server.endpoint.port}"
+        uplink_config = UplinkConfig(url=url, site="replay", gateway="replay", oldest_first=True)
         with Spool(folder / "spool.db", "replay") as spool:
             uplink = Uplink(uplink_config, spool, now_ns=now_ns, monotonic=time.monotonic)
             assert await replay(recordings, uplink, spool, plan, gateway="replay")
