@@ -65,7 +65,7 @@ PURE: Final = (
     *("alerts.station." + name for name in ("chart", "episodes", "record", "snapshot", "trace", "words")),
     *("simulators." + name for name in ("body", "events", "fleet", "gateway", "ppg", "story", "timeline", "truth")),
     "simulators.wearable",
-    "wardlight.findings",
+    *("wardlight.explain.*", "wardlight.findings"),
 )
 
 # What a pure module must not import, and why.
