@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from alerts.alarm_signals import SignalEvent, SignalState, is_audible, signal_after
-from alerts.events import AlarmEvent, Kind, Priority, Transition
+from alerts.events import ADVISORIES, AlarmEvent, Kind, Priority, Transition
 from alerts.view import OpenAlarm
 from vitals.model import Reason
 
@@ -232,7 +232,7 @@ class AlarmBook:
                 actor=actor,
                 beds=finding.beds,
                 backlog=not finding.live,
-                notify=notify,
+                notify=notify and key.condition not in ADVISORIES,
             )
         )
 

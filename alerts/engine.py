@@ -21,6 +21,7 @@ import numpy as np
 
 from alerts.alarms import Acknowledged, AlarmBook, Finding, Key, open_alarm
 from alerts.events import CHANNEL_DOWN, ENGINE_DOWN, NO_DATA, AlarmEvent, Kind, Priority
+from alerts.judge import JudgeWatch
 from alerts.limits import Preset, Rules, limits_of, rules_of
 from alerts.links import MOST_UNCERTAIN_MS, Links
 from alerts.screening import Screened, screen, take_note
@@ -53,6 +54,7 @@ class Engine:
         self.rules = _rules_of_patients(ward, preset)
         self.table = StreamTable(self.rules)
         self.links = Links(self.table, self.book, preset, now_ns)
+        self.judge = JudgeWatch(self.table, self.book, self._beds)
         self.walk = Walk(self.table, self.book)
         for patient in ward.patients:
             for device in patient.devices:
@@ -85,6 +87,7 @@ class Engine:
         """Let time pass; the events come with the next `step`."""
         self.book.begin(self.position, now_ns)
         self.links.tick(now_ns)
+        self.judge.tick(now_ns)
         self._withdraw_silent(now_ns)
 
     def acknowledge(self, alarm_id: str, actor: str, now_ns: int) -> tuple[Acknowledged, tuple[AlarmEvent, ...]]:

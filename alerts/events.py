@@ -62,6 +62,11 @@ GATEWAY_DOWN: Final = "gateway_down"
 CLOCK_UNTRUSTED: Final = "clock_untrusted"
 CHANNEL_DOWN: Final = "channel_down"
 ENGINE_DOWN: Final = "engine_down"
+JUDGE_DOWN: Final = "judge_down"  # ingest makes no best values any more
+
+# A suspicion that people should know of and that calls nobody.
+IRREGULAR_RHYTHM: Final = "irregular_rhythm"
+ADVISORIES: Final = frozenset({IRREGULAR_RHYTHM})
 
 
 @dataclass(frozen=True, slots=True)

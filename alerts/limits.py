@@ -21,6 +21,7 @@ from alerts.events import (
     CLOCK_UNTRUSTED,
     DEVICE_FAULT,
     GATEWAY_DOWN,
+    IRREGULAR_RHYTHM,
     NO_DATA,
     POOR_SIGNAL,
     PROBE_OFF,
@@ -28,7 +29,7 @@ from alerts.events import (
     Priority,
 )
 from vitals.errors import ConfigurationError
-from vitals.model import VITAL_BY_NAME, VITALS, Vital
+from vitals.model import SERVER_VITALS, VITAL_BY_NAME, VITALS, Vital
 
 PRESET_VERSION: Final = 1
 LEAST_SPO2_DEFAULT_PCT: Final = 85  # a preset may not be lower (ISO 80601-2-61, STANDARDS 2.6); a patient's limit may
@@ -78,6 +79,14 @@ class Battery(Struct, frozen=True, forbid_unknown_fields=True):
     hysteresis_pct: Annotated[float, Meta(ge=0, le=20)]
 
 
+class IrregularRhythm(Struct, frozen=True, forbid_unknown_fields=True):
+    """From `share_pct` of suspicious segments of beats for `delay_s` on: an advisory, until `hysteresis_pct` below."""
+
+    share_pct: Annotated[float, Meta(gt=0, le=100)] = 50
+    delay_s: Annotated[float, Meta(ge=0, le=3600)] = 120
+    hysteresis_pct: Annotated[float, Meta(ge=0, le=50)] = 10
+
+
 class Preset(Struct, frozen=True, forbid_unknown_fields=True):
     """A ward's limits, delays and priorities.
 
@@ -90,6 +99,7 @@ class Preset(Struct, frozen=True, forbid_unknown_fields=True):
     vitals: dict[str, VitalLimits]
     technical: dict[str, Technical]
     battery: Battery
+    irregular_rhythm: IrregularRhythm = IrregularRhythm()
     latching: tuple[str, ...] = ()
 
 
@@ -183,7 +193,7 @@ def limits_of(preset: Preset, patient: str, overrides: Mapping[str, Mapping[str,
 
 def _check(where: str, name: str, limits: VitalLimits) -> None:
     vital = VITAL_BY_NAME.get(name)
-    if vital is None or vital in (Vital.RR_INTERVAL, Vital.BATTERY):
+    if vital is None or vital in (Vital.RR_INTERVAL, Vital.BATTERY, *SERVER_VITALS):
         raise ConfigurationError(f"{where}: no limits can be set for this; write one of the vitals, such as spo2")
     info = VITALS[vital]
     if limits.unit != info.unit:
@@ -220,6 +230,7 @@ def rules_of(preset: Preset, limits: Mapping[str, VitalLimits]) -> Rules:
         of_signal = _signal_rules(preset) if vital in SIGNAL_VITALS else ()
         rules[vital] = of_value + of_signal
     rules[Vital.BATTERY] = (_battery_rule(preset),)
+    rules[Vital.IRREGULARITY] = (_rhythm_rule(preset.irregular_rhythm),)
     return rules
 
 
@@ -276,3 +287,9 @@ def _battery_rule(preset: Preset) -> Rule:
     level = _level(technical.level, battery.low_pct, -1, technical.delay_s, inclusive=True)
     assert level is not None
     return Rule(BATTERY_LOW, Kind.TECHNICAL, Source.VALUE, -1, battery.hysteresis_pct, (level,))
+
+
+def _rhythm_rule(advisory: IrregularRhythm) -> Rule:
+    level = _level(Priority.LOW, advisory.share_pct, +1, advisory.delay_s, inclusive=True)
+    assert level is not None
+    return Rule(IRREGULAR_RHYTHM, Kind.PHYSIOLOGICAL, Source.VALUE, +1, advisory.hysteresis_pct, (level,))

@@ -59,7 +59,10 @@ PURE: Final = (
     ),
     "ingest.signals.*",
     *("ingest.store." + name for name in ("answers", "blobs", "retention", "rollup", "rows", "waveform_blobs")),
-    *("alerts." + name for name in ("alarm_signals", "alarms", "conditions", "engine", "events", "limits", "links")),
+    *(
+        "alerts." + name
+        for name in ("alarm_signals", "alarms", "conditions", "engine", "events", "judge", "limits", "links")
+    ),
     *("alerts." + name for name in ("news2", "readings", "screening", "snapshot", "streams", "tiles", "view", "walk")),
     *("alerts.notify.message", "alerts.notify.outbox"),
     *("alerts.station." + name for name in ("chart", "episodes", "record", "snapshot", "trace", "words")),

@@ -12,12 +12,15 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from alerts.events import (
+    ADVISORIES,
     BATTERY_LOW,
     CHANNEL_DOWN,
     CLOCK_UNTRUSTED,
     DEVICE_FAULT,
     ENGINE_DOWN,
     GATEWAY_DOWN,
+    IRREGULAR_RHYTHM,
+    JUDGE_DOWN,
     NO_DATA,
     POOR_SIGNAL,
     PROBE_OFF,
@@ -40,6 +43,8 @@ _NAMES: Final = {
     CLOCK_UNTRUSTED: "clock not trusted",
     CHANNEL_DOWN: "notifications do not arrive",
     ENGINE_DOWN: "alarms were not watched",
+    JUDGE_DOWN: "values not cross-checked",
+    IRREGULAR_RHYTHM: "irregular rhythm suspected",
 }
 _ACTIONS: Final = {
     PROBE_OFF: "Put the sensor back on.",
@@ -51,6 +56,8 @@ _ACTIONS: Final = {
     CLOCK_UNTRUSTED: "Times of its readings may be wrong. Check the gateway's network time.",
     CHANNEL_DOWN: "Look at the station page, and check this channel's service and address.",
     ENGINE_DOWN: "Look at the station page for what happened meanwhile.",
+    JUDGE_DOWN: "Alarms go on, from each device's own values. Tell the people who run the server.",
+    IRREGULAR_RHYTHM: "A suspicion from the intervals between beats, not a diagnosis: an ECG decides.",
 }
 _REASONS: Final = {
     Reason.RADIO_LOST: "out of reach or switched off",
@@ -138,14 +145,14 @@ def _because(event: AlarmEvent) -> str:
     if event.condition == GATEWAY_DOWN and event.beds:
         more = f" and {len(event.beds) - MOST_LISTED} more" if len(event.beds) > MOST_LISTED else ""
         return f"Beds {', '.join(event.beds[:MOST_LISTED])}{more}."
-    if event.condition == ENGINE_DOWN:
-        return f"{event.detail}."
+    if event.condition in (ENGINE_DOWN, JUDGE_DOWN):
+        return f"{event.detail}." if event.detail else ""
     reason = _REASONS.get(event.reason, "")
     return f"{reason[:1].upper()}{reason[1:]}." if reason else ""
 
 
 def _action(event: AlarmEvent) -> str:
-    if event.kind is Kind.TECHNICAL:
+    if event.kind is Kind.TECHNICAL or event.condition in ADVISORIES:
         return _ACTIONS.get(event.condition, "")
     return "Look at the patient now." if event.priority is Priority.HIGH else "Look at the patient."
 
