@@ -29,6 +29,7 @@ PORTION: Final = 1_000  # records at once
 PORTION_BYTES: Final = 4 << 20  # 90,000 readings: a tenth of a second to encode, 12 MB of lines
 LIFE_EVERY_S: Final = 5.0  # how soon a restart of a target that forgets is noticed
 FIRST_RETRY_S: Final = 1.0
+_HIDDEN: Final = "hidden"  # the life of a target that does not name it
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -81,10 +82,13 @@ class Forwarder:
         journal.move(cursor, 0)  # from here on the journal keeps for the target what it has not taken
         start = journal.cursor(cursor)
         self._settling = Settling(start, sender.target.settle_s)
+        self._hidden = False  # whether it was said that the target does not tell when it started
         self.progress = Progress(position=start)
 
     async def run(self) -> None:
         """Work for ever."""
+        if self._settling.delay_s:
+            await self._settle()  # before the first line is sent: so that it is known which life it went to
         while True:
             try:
                 async with asyncio.TaskGroup() as group:
@@ -153,7 +157,7 @@ class Forwarder:
         if self._let_go is None:
             return
         position = await asyncio.to_thread(self._let_go, self._settling.settled)
-        self._settling = Settling(position, self._settling.delay_s, self._settling.life)
+        self._settling.skip(position)
         self.progress.position = position
         self.progress.let_go += 1
         _log.error(
@@ -165,12 +169,23 @@ class Forwarder:
 
     async def _settle_on(self) -> None:
         while True:
-            try:
-                life = await asyncio.to_thread(self._life)
-            except (RetryableError, PermanentError):
-                pass  # it does not answer: nothing is settled, and the sender says so
-            else:
-                if not self._settling.alive(life, self._monotonic()):
-                    raise _Restarted
-                await self._keep()
             await self._pause(LIFE_EVERY_S)
+            await self._settle()
+
+    async def _settle(self) -> None:
+        """Ask the target which life it is in. While it does not answer nothing is settled, and the sender says so.
+
+        One that hides its life, or would crowd the journal by that, is trusted as if it never restarted.
+        """
+        try:
+            life = await asyncio.to_thread(self._life)
+        except (RetryableError, PermanentError) as error:
+            if isinstance(error, RetryableError) and not self._crowded():
+                return
+            life = self._settling.life or _HIDDEN
+            if not self._hidden:
+                _log.error("cannot see restarts, so lines may be lost at one", error=str(error))
+            self._hidden = True
+        if not self._settling.alive(life, self._monotonic()):
+            raise _Restarted
+        await self._keep()

@@ -46,9 +46,17 @@ class Settling:
         else:
             self._sent.append(_Sent(now_s, now_s, position))
 
+    def skip(self, position: int) -> None:
+        """Go on from `position`, whatever was answered."""
+        self.settled = position
+        self._sent.clear()
+
     def alive(self, life: str, now_s: float) -> bool:
-        """The target says which life it is in; `False` when it restarted: go back to `settled` and send again."""
-        restarted = bool(self.life) and life != self.life
+        """The target says which life it is in; `False` when it restarted: go back to `settled` and send again.
+
+        What was sent before it ever said so may have gone to an earlier life.
+        """
+        restarted = life != self.life and bool(self.life or self._sent)
         self.life = life
         if restarted:
             self._sent.clear()

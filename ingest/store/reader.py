@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Final, Self
 
 import apsw
+import numpy as np
 
 from ingest.store import queries
 from ingest.store.answers import Minutes, Samples, SeriesName, StoredWaveform, Totals, minutes_named, samples_of, shown
@@ -116,6 +117,22 @@ class StoreReader:
             rows = queries.minutes_between(db, names, start_ns, end_ns)
         begins = rows["minute_ns"]
         return minutes_named(rows[(rows["patient"] == number) & (begins >= start_ns) & (begins < end_ns)], names)
+
+    def all_minutes(self, patient: str, start_ns: int, end_ns: int) -> dict[int, Minutes]:
+        """`minutes` of every vital of `patient` that has any, by vital."""
+        start_ns, end_ns = _clamped(start_ns, end_ns)
+        with self._moment() as db:
+            names, number = queries.names_of(db, patient, _VITALS), queries.patient_number(db, patient)
+            rows = queries.minutes_between(db, names, start_ns, end_ns)
+        begins = rows["minute_ns"]
+        rows = rows[(rows["patient"] == number) & (begins >= start_ns) & (begins < end_ns)]
+        found = {}
+        for vital in sorted({name.stream for name in names.values()}):
+            mine = {series: name for series, name in names.items() if name.stream == vital}
+            of_vital = rows[np.isin(rows["series"], list(mine))]
+            if of_vital.size:
+                found[vital] = minutes_named(of_vital, mine)
+        return found
 
     def waveforms(self, patient: str, waveform: Waveform, start_ns: int, end_ns: int) -> tuple[StoredWaveform, ...]:
         """The blocks that begin in the interval, by time, then device."""

@@ -1,0 +1,253 @@
+"""All targets together: their tasks, their cursors, their health.
+
+ingest journal ─┬─▶ readings ──┐
+                └─▶ rollups ───┼─▶ Sender ─▶ one target      (and the same again for every other one)
+alarm journal ────▶ alarms ────┤
+embedded store ───▶ what it owes
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from ingest.influx.client import Client
+from ingest.influx.config import Target
+from ingest.influx.encoding import Encoded, encode_records
+from ingest.influx.forwarder import Forwarder
+from ingest.influx.line_protocol import Precision
+from ingest.influx.owed import CURSOR_PREFIX, Owed, cursor_of
+from ingest.influx.refill import HOUR_NS, Refill
+from ingest.influx.rollups import Rollups
+from ingest.influx.sender import Abandoned, Sender, Traffic
+from ingest.poison import PoisonStore
+from ingest.store.reader import StoreReader
+from vitals.journal import Journal, Record
+
+WATCH_S: Final = 5.0
+ALARM_AFTER_S: Final = 300.0  # a database may be restarted or upgraded without anybody being called
+ROLLUPS: Final = "rollups"
+
+EncodeAlarms = Callable[[Sequence[Record], str, Precision, int], Encoded]
+
+_log: Final = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What is sent from. `stored`: waits until the embedded store has a position of the ingest journal.
+
+    `encode_alarms`: records of the alarm journal, site, precision, lines per body → lines.
+    """
+
+    journal: Journal
+    alarms: Journal
+    poison: Journal
+    reader: StoreReader
+    stored: Callable[[int], Awaitable[None]]
+    encode_alarms: EncodeAlarms
+    site: str
+
+
+@dataclass(frozen=True, slots=True)
+class TargetHealth:
+    """How one target keeps up: see `ingest.influx.sender.Traffic`. `failing`: somebody has to look."""
+
+    name: str
+    kind: str
+    traffic: Traffic
+    position: int
+    lag_records: int
+    lag_s: float
+    alarm_lag_records: int
+    owed_hours: int
+    restarts: int
+    unreadable: int
+    rollup_lines: int
+    failing: bool
+
+
+class TargetService:
+    """One target's connections and tasks; close it at the end."""
+
+    def __init__(
+        self, target: Target, folder: Path, sources: Sources, *, now_ns: Callable[[], int] = time.time_ns
+    ) -> None:
+        self.target = target
+        self._sources = sources
+        self._now_ns = now_ns
+        self.client = Client(target, folder)
+        journal, site = sources.journal, sources.site
+        self.sender = Sender(self.client, site, PoisonStore(sources.poison), now_ns=now_ns)
+        self.owed = Owed(journal, target.name)
+        self.cursor = cursor_of(target.name)
+        self._refill = Refill(sources.reader, target, site)
+        self.readings = Forwarder(
+            journal,
+            self.cursor,
+            self._encode,
+            self.sender,
+            life=self.client.life,
+            crowded=partial(self.owed.crowded, self.cursor),
+            let_go=partial(self.owed.let_go, self.cursor),
+        )
+        self.alarms = Forwarder(sources.alarms, self.cursor, self._encode_alarms, self.sender, life=self.client.life)
+        self.rollups = Rollups(
+            journal,
+            cursor_of(target.name, ROLLUPS),
+            self._refill,
+            self.sender,
+            self.owed,
+            stored=sources.stored,
+            restarts=lambda: self.readings.progress.restarts,
+            now_ns=now_ns,
+        )
+
+    async def run(self) -> None:
+        """Work for ever."""
+        async with asyncio.TaskGroup() as group:
+            for what, work in (
+                ("readings", self.readings.run()),
+                ("alarms", self.alarms.run()),
+                ("rollups", self.rollups.run()),
+                ("owed", self._pay_on()),
+            ):
+                group.create_task(work, name=f"influx {self.target.name}: {what}")
+
+    def health(self) -> TargetHealth:
+        """How the target keeps up, now."""
+        lag_records, lag_s = self.readings.lag(self._now_ns())
+        traffic, progress = self.sender.traffic, self.readings.progress
+        since_s = traffic.failing_since_s
+        late = since_s is not None and time.monotonic() - since_s > ALARM_AFTER_S
+        return TargetHealth(
+            name=self.target.name,
+            kind=self.target.kind.value,
+            traffic=traffic,
+            position=progress.position,
+            lag_records=lag_records,
+            lag_s=lag_s,
+            alarm_lag_records=self._sources.alarms.newest - self.alarms.progress.position,
+            owed_hours=len(self.owed.hours),
+            restarts=progress.restarts,
+            unreadable=progress.unreadable,
+            rollup_lines=self.rollups.sent,
+            failing=bool(traffic.advice) or late,
+        )
+
+    def _encode(self, records: Sequence[Record], lines_per_body: int) -> Encoded:
+        return encode_records(
+            ((record.kind, record.payload) for record in records),
+            self._sources.site,
+            self.target.precision,
+            oldest_ns=self.target.oldest_ns(self._now_ns()),
+            lines_per_body=lines_per_body,
+        )
+
+    def _encode_alarms(self, records: Sequence[Record], lines_per_body: int) -> Encoded:
+        return self._sources.encode_alarms(records, self._sources.site, self.target.precision, lines_per_body)
+
+    async def _pay_on(self) -> None:
+        """Send the hours that are owed, once the target takes lines again."""
+        while True:
+            hours = self.owed.hours
+            if hours and not self.sender.traffic.error:
+                await self._sources.stored(self._sources.journal.newest)
+                await self._pay(hours)
+            await asyncio.sleep(WATCH_S)
+
+    async def _pay(self, hours: Sequence[int]) -> None:
+        """Send whole hours; where answers are not durable, an hour is paid when no restart came in the time after."""
+        for hour in hours:
+            seen = self.readings.progress.restarts
+            try:
+                await self._send_hour(hour * HOUR_NS, (hour + 1) * HOUR_NS)
+            except Abandoned:
+                return
+            await asyncio.sleep(2 * self.target.settle_s)
+            if self.readings.progress.restarts == seen:
+                await asyncio.to_thread(self.owed.paid, hour, self.cursor)
+
+    async def _send_hour(self, start_ns: int, end_ns: int) -> None:
+        for patient in await asyncio.to_thread(self._sources.reader.patients):
+            await send_from_store(self._refill, self.sender, patient, start_ns, end_ns, now_ns=self._now_ns())
+
+
+async def send_from_store(
+    refill: Refill, sender: Sender, patient: str, start_ns: int, end_ns: int, *, now_ns: int
+) -> int:
+    """Send the readings and rollups of one patient in the interval from the embedded store; lines accepted."""
+    target = refill.target
+    oldest_ns, oldest_rollup_ns = target.oldest_ns(now_ns), target.oldest_ns(now_ns, rollups=True)
+    lines = await asyncio.to_thread(refill.readings, patient, start_ns, end_ns, oldest_ns=oldest_ns)
+    bodies = await asyncio.to_thread(refill.rollups, patient, start_ns, end_ns, oldest_ns=oldest_rollup_ns)
+    sent = await sender.send_all(lines.bodies)
+    return sent + await sender.send_all(bodies, target.rollup_place)
+
+
+class InfluxService:
+    """All targets. `report`: called with a target's name whenever somebody has to look at it, or no longer has to.
+
+    Raises `ConfigurationError` for a token or authority that cannot be read, before anything runs.
+    """
+
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        folder: Path,
+        sources: Sources,
+        *,
+        now_ns: Callable[[], int] = time.time_ns,
+        report: Callable[[str, bool], None] = lambda _name, _failing: None,
+    ) -> None:
+        self._report = report
+        self._sources = sources
+        self._forget({target.name for target in targets})
+        self.targets = [TargetService(target, folder, sources, now_ns=now_ns) for target in targets]
+
+    async def run(self) -> None:
+        """Work for ever."""
+        async with asyncio.TaskGroup() as group:
+            for target in self.targets:
+                group.create_task(target.run(), name=f"influx {target.target.name}")
+            group.create_task(self._watch(), name="influx: watch")
+
+    async def reached(self, position: int) -> None:
+        """Return once every target that answers has everything through ingest journal record `position`."""
+        for target in self.targets:
+            if not target.sender.traffic.error:
+                await target.readings.reached(position)
+
+    def health(self) -> list[TargetHealth]:
+        """How every target keeps up."""
+        return [target.health() for target in self.targets]
+
+    def close(self) -> None:
+        """Close all connections."""
+        for target in self.targets:
+            target.client.close()
+
+    async def _watch(self) -> None:
+        known: dict[str, bool] = {}
+        while True:
+            for target in self.targets:
+                health = target.health()
+                if health.failing != known.get(health.name, False):
+                    known[health.name] = health.failing
+                    self._report(health.name, health.failing)
+            await asyncio.sleep(WATCH_S)
+
+    def _forget(self, configured: set[str]) -> None:
+        """A target that is no longer configured must not keep the journals from being trimmed."""
+        for journal in (self._sources.journal, self._sources.alarms):
+            for cursor in journal.cursors():
+                if cursor.startswith(CURSOR_PREFIX) and cursor.split(":")[1] not in configured:
+                    journal.forget(cursor)
+                    _log.warning("a target is no longer configured: its cursor is forgotten", cursor=cursor)
