@@ -68,19 +68,13 @@ def read(
 ) -> Read:
     """The readings of one patient. `slots`: slot → the rows of its streams; `worst`: open alarms by vital."""
     said = _collect(slots, table, links, now_ns)
-    vitals: list[TileVital] = []
-    for vital in SHOWN:
-        judged = Vital(JUDGED.get(vital, vital))
-        best = said.best.get(judged)
-        if best is not None and _stands(best, said):
-            chosen = [replace(best, doubt=_doubt(best, said))] if vital is judged else []
-        else:
-            chosen = said.devices.get(vital) or ([best] if best is not None and vital is judged else [])
-        if chosen:
-            shown = max(chosen, key=_rank)
-            vitals.append(replace(shown, priority=worst.get(vital)))
-    sources = [reading for vital in SHOWN if vital in JUDGED for reading in said.devices.get(vital, ())]
-    return Read(tuple(vitals), tuple(replace(s, used=_is_used(s, vitals)) for s in sources), said.battery_pct)
+    vitals = [
+        shown if (priority := worst.get(shown.vital)) is None else replace(shown, priority=priority)
+        for vital in SHOWN
+        if (shown := _shown(vital, said)) is not None
+    ]
+    sources = tuple(reading for vital in SHOWN if vital in JUDGED for reading in said.devices.get(vital, ()))
+    return Read(tuple(vitals), sources, said.battery_pct)
 
 
 def _collect(slots: Mapping[int, list[Row]], table: StreamTable, links: Links, now_ns: int) -> _Said:
@@ -88,19 +82,32 @@ def _collect(slots: Mapping[int, list[Row]], table: StreamTable, links: Links, n
     origins = {slot: _origin(table.slots[slot][1], {row.vital for row in rows}) for slot, rows in slots.items()}
     for slot, rows in slots.items():
         device = table.slots[slot][1]
+        best = is_best(device)
         stale = any(now_ns - row.fresh_at_ns > STALE_NS for row in rows)
         silent = _silence(slot, slots, table, links, now_ns) if stale else Reason.RADIO_LOST
         for row in rows:
             if row.vital == Vital.BATTERY and row.valid_at_ns != NEVER:
                 said.battery_pct = row.value if said.battery_pct is None else min(said.battery_pct, row.value)
-            elif row.vital in SHOWN and is_best(device):
-                source = row.source if row.source in slots else slot
-                reading = _reading(row, table.slots[source][1], silent, now_ns)
-                said.best[reading.vital] = replace(reading, origin=origins[source])
             elif row.vital in SHOWN:
-                reading = _reading(row, device, silent, now_ns)
-                said.devices.setdefault(reading.vital, []).append(replace(reading, origin=origins[slot]))
+                source = row.source if best and row.source in slots else slot
+                reading = _reading(row, table.slots[source][1], origins[source], silent, now_ns)
+                if best:
+                    said.best[reading.vital] = reading
+                else:
+                    said.devices.setdefault(reading.vital, []).append(reading)
     return said
+
+
+def _shown(vital: Vital, said: _Said) -> TileVital | None:
+    """What stands for the patient; a pulse rate is no number of its own beside a best heart rate."""
+    judged = Vital(JUDGED.get(vital, vital))
+    best = said.best.get(judged)
+    if best is not None and _stands(best, said):
+        if vital is not judged:
+            return None
+        return best if best.quality is not Quality.DOUBTFUL else replace(best, doubt=_doubt(best, said))
+    own = max(said.devices.get(vital, ()), key=_rank, default=None)
+    return best if own is None and vital is judged else own
 
 
 def _stands(best: TileVital, said: _Said) -> bool:
@@ -118,8 +125,6 @@ def _family(judged: Vital, said: _Said) -> Iterator[TileVital]:
 
 def _doubt(best: TileVital, said: _Said) -> Doubt:
     """The most telling cause of the doubt that ingest has; it says only that there is one."""
-    if best.quality is not Quality.DOUBTFUL or best.value is None:
-        return Doubt.NONE
     if any(_differ(best, other) for other in _family(best.vital, said)):
         return Doubt.SOURCES_DISAGREE
     if best.vital is Vital.SPO2:
@@ -135,12 +140,6 @@ def _doubt(best: TileVital, said: _Said) -> Doubt:
 
 def _differ(one: TileVital, other: TileVital) -> bool:
     return one.value is not None and other.value is not None and abs(one.value - other.value) > APART[one.vital]
-
-
-def _is_used(source: TileVital, vitals: list[TileVital]) -> bool:
-    """Whether the value that stands for the patient is this device's."""
-    judged = JUDGED.get(source.vital, source.vital)
-    return any(v.device == source.device and JUDGED.get(v.vital, v.vital) == judged for v in vitals)
 
 
 def _origin(device: str, vitals: set[int]) -> Origin:
@@ -163,7 +162,7 @@ def _silence(slot: int, slots: Mapping[int, list[Row]], table: StreamTable, link
     return Reason.POOR_SIGNAL if sends or is_best(device) else links.reason(source)
 
 
-def _reading(row: Row, device: str, silent: Reason, now_ns: int) -> TileVital:
+def _reading(row: Row, device: str, origin: Origin, silent: Reason, now_ns: int) -> TileVital:
     if now_ns - row.fresh_at_ns > STALE_NS or row.reason >= Reason.RADIO_LOST:
         told = Reason(row.reason) if row.reason >= Reason.RADIO_LOST else silent
     elif row.reason != Reason.PRESENT:
@@ -182,6 +181,7 @@ def _reading(row: Row, device: str, silent: Reason, now_ns: int) -> TileVital:
         sampled_at_ns=row.valid_at_ns if seen else None,
         last_value=row.value if seen else None,
         device=device,
+        origin=origin,
         doubt=Doubt.POOR_SIGNAL if quality is Quality.DOUBTFUL else Doubt.NONE,
     )
 

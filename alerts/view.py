@@ -44,7 +44,7 @@ class TileVital:
     `value`: current, in the unit of `vitals.model.VITALS`, or `None` with a `reason` other than `PRESENT`.
     `last_value`: the last one there was, and `sampled_at_ns` its time (`None` when there never was one); to be shown
     only together with its age. `priority`: of the worst open alarm of this vital, `None` without one. `device`: that
-    measured it, `origin` what kind that is. `used`: of a device's reading, whether it is what stands for the patient.
+    measured it, `origin` what kind that is.
     """
 
     vital: Vital
@@ -57,7 +57,6 @@ class TileVital:
     priority: Priority | None = None
     origin: Origin = Origin.UNKNOWN
     doubt: Doubt = Doubt.NONE
-    used: bool = False
 
     def age_s(self, now_ns: int) -> float | None:
         """Seconds since the last value was produced; `None` when there never was one."""

@@ -231,10 +231,10 @@ def test_a_tile_shows_the_best_value_and_what_each_device_says() -> None:
     assert (rate.value, rate.device, rate.origin, rate.doubt) == (80.0, STRAP, Origin.STRAP, Doubt.NONE)
     (tile,) = world.engine.tiles(T0 + 5 * S)
     assert [v.vital for v in tile.vitals] == [H, O2]
-    assert [(s.device, s.vital, s.value, s.origin, s.used) for s in tile.sources] == [
-        (STRAP, H, 80.0, Origin.STRAP, True),
-        (OXIMETER, P, 120.0, Origin.OXIMETER, False),
-        (OXIMETER, O2, 97.0, Origin.OXIMETER, True),
+    assert [(s.device, s.vital, s.value, s.origin) for s in tile.sources] == [
+        (STRAP, H, 80.0, Origin.STRAP),
+        (OXIMETER, P, 120.0, Origin.OXIMETER),
+        (OXIMETER, O2, 97.0, Origin.OXIMETER),
     ]
 
 
