@@ -1,7 +1,7 @@
-"""BerryMed BM1000: packets of the BCI protocol, frames of the BERRY protocol, and commands. Pure.
+"""BerryMed BM1000: its commands, and the frames of its BERRY protocol. Pure.
 
-Both protocols run over one characteristic as a stream of bytes; `gateway.gatt.berrymed_stream` finds the packets in it.
-Where they say "no signal" in the vendor's document, an open decoder says the reverse: the vendor is followed.
+It speaks BCI (`gateway.gatt.bci`) until it is told otherwise. Both protocols run over one characteristic as a stream of
+bytes; `gateway.gatt.berrymed_stream` finds the packets in it.
 """
 
 from __future__ import annotations
@@ -11,20 +11,16 @@ from enum import IntEnum, IntFlag
 from typing import Final, Self
 
 from gateway.gatt.frame import FrameError
+from gateway.gatt.marks import read_number
 from gateway.gatt.reader import Reader
-from vitals.model import Quality, Reason
+from vitals.model import Reason
 
 SERVICE: Final = "49535343-fe7d-4ae5-8fa9-9fafd205e455"  # a serial port of a radio module: other vendors have it too
 NOTIFY: Final = "49535343-1e4d-4bd9-ba61-23c647249616"
 WRITE: Final = "49535343-8841-43f4-a8d4-ecbe34729bb3"
 
-BCI_SIZE: Final = 5
-BCI_RATE_HZ: Final = 100.0
 BERRY_SIZE: Final = 20
 BERRY_SYNC: Final = b"\xff\xaa"
-_STRENGTHS: Final = 8  # the best; 0xF: not known
-_WEAK_BELOW: Final = 3  # of 8: a choice of this project
-_NO_STRENGTH: Final = 0xF
 _NO_PULSE_RATE: Final = 0xFF
 _NO_SPO2: Final = 0x7F
 _RR_MS: Final = 5  # unit of the RR interval
@@ -55,91 +51,6 @@ class Command(IntEnum):
 
     def encode(self) -> bytes:
         return bytes([self])
-
-
-@dataclass(frozen=True, slots=True)
-class BciPacket:
-    """A hundredth of a second in five bytes, of which only the first has its highest bit set.
-
-    `strength`: 0–8, `None` unknown. `pleth`: 1–100, `None` invalid. `spo2_pct`, `pulse_rate`: `None` for their marks,
-    and for 0, which no body shows.
-    """
-
-    spo2_pct: int | None
-    pulse_rate: int | None
-    pleth: int | None
-    strength: int | None = None
-    bar: int = 0
-    no_signal: bool = False
-    unplugged: bool = False
-    no_finger: bool = False
-    searching: bool = False
-    beat: bool = False
-
-    @property
-    def reason(self) -> Reason:
-        """Why nothing is measured; `PRESENT` when the device has no such complaint.
-
-        While it searches it may repeat an old number: that is no reading.
-        """
-        if self.unplugged or self.no_finger:
-            return Reason.PROBE_OFF
-        if self.searching:
-            return Reason.SEARCHING
-        return Reason.POOR_SIGNAL if self.no_signal else Reason.PRESENT
-
-    @property
-    def quality(self) -> Quality:
-        if self.strength is None:
-            return Quality.UNKNOWN
-        return Quality.DOUBTFUL if self.strength < _WEAK_BELOW else Quality.USABLE
-
-    @classmethod
-    def decode(cls, data: bytes) -> Self:
-        """Raises `FrameError` unless `data` is one packet."""
-        if len(data) != BCI_SIZE:
-            raise FrameError(
-                "truncated" if len(data) < BCI_SIZE else "length", "", f"{len(data)} bytes; a packet has 5"
-            )
-        head, pleth, bar, rate, spo2 = data
-        if not head & 0x80 or (pleth | bar | rate | spo2) & 0x80:
-            raise FrameError("sync", "", "of the five bytes the first, and no other, has its highest bit set")
-        rate |= (bar & 0x40) << 1
-        strength = head & 0x0F
-        return cls(
-            spo2_pct=None if spo2 in {0, _NO_SPO2} else spo2,
-            pulse_rate=None if rate in {0, _NO_PULSE_RATE} else rate,
-            pleth=pleth or None,
-            strength=strength if strength <= _STRENGTHS else None,
-            bar=bar & 0x0F,
-            no_signal=bool(head & 0x10),
-            unplugged=bool(head & 0x20),
-            no_finger=bool(bar & 0x10),
-            searching=bool(bar & 0x20),
-            beat=bool(head & 0x40),
-        )
-
-    @classmethod
-    def read(cls, reader: Reader) -> Self:
-        """`decode`, with its fields kept. The bits of one field are spread over the bytes: `raw` is the packet."""
-        raw = reader.take(BCI_SIZE, "packet")
-        packet = cls.decode(raw)
-        reader.keep("SpO2", raw[4:5], packet.spo2_pct, "%")
-        reader.keep("pulse rate", raw[2:4], packet.pulse_rate, "/min")
-        reader.keep("pleth", raw[1:2], packet.pleth)
-        reader.keep("signal strength", raw[0:1], packet.strength)
-        for name in ("no_signal", "unplugged", "beat"):
-            reader.keep(name.replace("_", " "), raw[0:1], getattr(packet, name))
-        for name in ("no_finger", "searching"):
-            reader.keep(name.replace("_", " "), raw[2:3], getattr(packet, name))
-        return packet
-
-    def encode(self) -> bytes:
-        rate = _NO_PULSE_RATE if self.pulse_rate is None else self.pulse_rate
-        head = 0x80 | (_NO_STRENGTH if self.strength is None else self.strength)
-        head |= self.no_signal << 4 | self.unplugged << 5 | self.beat << 6
-        bar = self.bar | self.no_finger << 4 | self.searching << 5 | (rate & 0x80) >> 1
-        return bytes([head, self.pleth or 0, bar, rate & 0x7F, _NO_SPO2 if self.spo2_pct is None else self.spo2_pct])
 
 
 class BerryStatus(IntFlag):
@@ -190,13 +101,13 @@ class BerryFrame:
         frame = cls(
             body.unsigned("index"),
             body.flags("status", BerryStatus),
-            _mark(body.unsigned("SpO2", unit="%"), _NO_SPO2),
-            _mark(body.unsigned("SpO2, real", unit="%"), _NO_SPO2),
-            _mark(body.unsigned("pulse rate", unit="/min"), _NO_PULSE_RATE),
-            _mark(body.unsigned("pulse rate, real", unit="/min"), _NO_PULSE_RATE),
-            body.unsigned("RR interval", 2, "5 ms") * _RR_MS or None,
-            body.unsigned("perfusion index", unit="‰") or None,
-            body.unsigned("perfusion index, real", unit="‰") or None,
+            read_number(body, "SpO2", (0, _NO_SPO2), unit="%"),
+            read_number(body, "SpO2, real", (0, _NO_SPO2), unit="%"),
+            read_number(body, "pulse rate", (0, _NO_PULSE_RATE), unit="/min"),
+            read_number(body, "pulse rate, real", (0, _NO_PULSE_RATE), unit="/min"),
+            _rr_ms(read_number(body, "RR interval", (0,), size=2, unit="× 5 ms")),
+            read_number(body, "perfusion index", (0,), unit="‰"),
+            read_number(body, "perfusion index, real", (0,), unit="‰"),
             body.unsigned("pleth"),
             _signed(body.unsigned("ADC", 4)),
             body.unsigned("battery", unit="%"),
@@ -275,8 +186,8 @@ def _signed(word: int) -> int:
     return word - (1 << 32) if word >> 31 else word
 
 
-def _mark(number: int, mark: int) -> int | None:
-    return None if number in {0, mark} else number
+def _rr_ms(units: int | None) -> int | None:
+    return None if units is None else units * _RR_MS
 
 
 def _marked(number: int | None, mark: int) -> int:

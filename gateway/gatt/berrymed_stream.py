@@ -12,20 +12,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from gateway.gatt.berrymed import (
-    BCI_SIZE,
-    BERRY_SIZE,
-    BERRY_SYNC,
-    BciPacket,
-    BerryFrame,
-    BerryVersion,
-    decode_berry,
-)
+from gateway.gatt.bci import PACKET_BYTES, BciPacket
+from gateway.gatt.berrymed import BERRY_SIZE, BERRY_SYNC, BerryFrame, BerryVersion, decode_berry
 from gateway.gatt.frame import FrameError
 
 Found: TypeAlias = BciPacket | BerryFrame | BerryVersion
 
-EVIDENCE: Final = 4 * BCI_SIZE + 1  # bytes that look like BCI until it is believed
+EVIDENCE: Final = 4 * PACKET_BYTES + 1  # bytes that look like BCI until it is believed
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +54,12 @@ def _next(held: bytes, *, in_step: bool) -> tuple[int, Found | None]:
     """
     if held[: len(BERRY_SYNC)] == BERRY_SYNC:
         return _berry(held)
-    needed = BCI_SIZE if in_step else EVIDENCE
+    needed = PACKET_BYTES if in_step else EVIDENCE
     if not _may_be_bci(held[:needed]):
         return 1, None
     if len(held) < needed:
         return 0, None
-    return BCI_SIZE, BciPacket.decode(held[:BCI_SIZE])
+    return PACKET_BYTES, BciPacket.decode(held[:PACKET_BYTES])
 
 
 def _berry(held: bytes) -> tuple[int, Found | None]:
@@ -80,4 +73,4 @@ def _berry(held: bytes) -> tuple[int, Found | None]:
 
 def _may_be_bci(held: bytes) -> bool:
     """Whether `held`, which may be cut anywhere, is the front of packets that follow one another."""
-    return all((byte >= 0x80) == (place % BCI_SIZE == 0) for place, byte in enumerate(held))
+    return all((byte >= 0x80) == (place % PACKET_BYTES == 0) for place, byte in enumerate(held))

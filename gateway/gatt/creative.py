@@ -14,6 +14,7 @@ from typing import Final, Self
 
 from gateway.gatt import crc8
 from gateway.gatt.frame import FrameError
+from gateway.gatt.marks import read_number
 from gateway.gatt.reader import Reader
 from vitals.model import Reason
 
@@ -112,9 +113,9 @@ class CreativeReading:
     def read(cls, reader: Reader) -> Self:
         """`decode`, field by field."""
         reading = cls(
-            reader.unsigned("SpO2", unit="%") or None,
-            reader.unsigned("pulse rate", 2, "/min") or None,
-            reader.unsigned("perfusion index", unit="0.1 %") or None,
+            read_number(reader, "SpO2", (0,), unit="%"),
+            read_number(reader, "pulse rate", (0,), size=2, unit="/min"),
+            read_number(reader, "perfusion index", (0,), unit="× 0.1 %"),
             reader.flags("status, unverified", Trouble),
             reader.unsigned("state, not known"),
         )

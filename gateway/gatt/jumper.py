@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from gateway.gatt.frame import FrameError
+from gateway.gatt.marks import read_number
 from gateway.gatt.reader import Reader
 
 SERVICE: Final = "cdeacb80-5235-4c07-8846-93a37ee6b86d"
@@ -39,15 +40,11 @@ class JumperReading:
         head = reader.unsigned("header")
         if head != READING:
             raise FrameError("sync", "header", f"the header is {head:#04x}; a reading begins with {READING:#04x}")
-        rate = reader.unsigned("pulse rate", unit="/min")
-        spo2 = reader.unsigned("SpO2", unit="%")
-        perfusion = reader.unsigned("perfusion index", unit="0.1 %, unverified")
+        rate = read_number(reader, "pulse rate", (0, _NO_PULSE_RATE), unit="/min")
+        spo2 = read_number(reader, "SpO2", (0, _NO_SPO2), unit="%")
+        perfusion = read_number(reader, "perfusion index", (0,), unit="× 0.1 %, unverified")
         reader.end()
-        return cls(
-            None if spo2 in {0, _NO_SPO2} else spo2,
-            None if rate in {0, _NO_PULSE_RATE} else rate,
-            perfusion or None,
-        )
+        return cls(spo2, rate, perfusion)
 
     def encode(self) -> bytes:
         rate = _NO_PULSE_RATE if self.pulse_rate is None else self.pulse_rate

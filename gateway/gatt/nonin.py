@@ -11,6 +11,7 @@ from enum import IntEnum, IntFlag
 from typing import Final, Self
 
 from gateway.gatt.frame import FrameError
+from gateway.gatt.marks import read_number
 from gateway.gatt.reader import Reader
 from vitals.model import Quality, Reason
 
@@ -82,10 +83,10 @@ class Oximetry:
         battery_dv = reader.unsigned("battery", unit="0.1 V")
         amplitude = reader.unsigned("pulse amplitude index", 2, "0.01 %", order="big")
         counter = reader.unsigned("counter", 2, "s", order="big")
-        spo2 = reader.unsigned("SpO2", unit="%")
-        rate = reader.unsigned("pulse rate", 2, "/min", order="big")
+        spo2 = read_number(reader, "SpO2", (0, _NO_SPO2), unit="%")
+        rate = read_number(reader, "pulse rate", (0, _NO_PULSE_RATE), size=2, unit="/min", order="big")
         reader.end()
-        return cls(_without(spo2, _NO_SPO2), _without(rate, _NO_PULSE_RATE), amplitude, counter, battery_dv, status)
+        return cls(spo2, rate, amplitude, counter, battery_dv, status)
 
     def encode(self) -> bytes:
         fields = bytes([self.status, self.battery_dv]) + _u16(self.amplitude) + _u16(self.counter)
@@ -225,7 +226,3 @@ def _framed(fields: bytes) -> bytes:
 
 def _u16(number: int) -> bytes:
     return number.to_bytes(2, "big")
-
-
-def _without(number: int, mark: int) -> int | None:
-    return None if number in {0, mark} else number

@@ -15,6 +15,7 @@ from typing import Final, Literal, Self
 
 from gateway.gatt import crc8
 from gateway.gatt.frame import FrameError
+from gateway.gatt.marks import read_number
 from gateway.gatt.reader import Reader
 from vitals.model import Reason
 
@@ -28,8 +29,8 @@ MAX_PAYLOAD: Final = 4096  # no reply was seen to have more than 512; a broken l
 _HEADER_BYTES: Final = 7
 _REQUEST: Final = 0xAA
 _REPLY: Final = 0x55
-_NO_SPO2: Final = 255
-_NO_PULSE_RATES: Final = frozenset({0, 0xFF, 0xFFFF})
+_NO_SPO2: Final = (0, 0xFF)
+_NO_PULSE_RATE: Final = (0, 0xFF, 0xFFFF)
 _NO_PLETH: Final = 156  # [unverified]: the vendor's application draws the mean of the neighbours instead
 
 
@@ -164,8 +165,8 @@ class Live:
     @classmethod
     def read(cls, reader: Reader) -> Self:
         """`decode`, field by field."""
-        spo2 = reader.unsigned("SpO2", unit="%")
-        rate = reader.unsigned("pulse rate", unit="/min")
+        spo2 = read_number(reader, "SpO2", _NO_SPO2, unit="%")
+        rate = read_number(reader, "pulse rate", _NO_PULSE_RATE, unit="/min")
         reader.take(5, "not known")
         battery = reader.unsigned("battery", unit="%")
         charging = reader.known_code("charging", Charging)
@@ -173,10 +174,10 @@ class Live:
         worn = reader.unsigned("worn") != 0
         reader.take(1, "not known")
         reader.end()
-        return cls(_spo2(spo2), _pulse_rate(rate), battery, worn, motion, perfusion, charging)
+        return cls(spo2, rate, battery, worn, motion, perfusion, charging)
 
     def encode(self) -> bytes:
-        spo2 = self.spo2_pct if self.spo2_pct is not None else (0 if self.worn else _NO_SPO2)
+        spo2 = self.spo2_pct if self.spo2_pct is not None else (0 if self.worn else 0xFF)
         rate = self.pulse_rate if self.pulse_rate is not None else (0 if self.worn else 0xFF)
         charging = 0xFF if self.charging is None else self.charging
         return bytes([spo2, rate, *bytes(5), self.battery_pct, charging, self.motion, self.perfusion, self.worn, 0])
@@ -211,8 +212,8 @@ class LiveWave:
     @classmethod
     def read(cls, reader: Reader) -> Self:
         """`decode`, field by field."""
-        spo2 = reader.unsigned("SpO2", unit="%")
-        rate = reader.unsigned("pulse rate", 2, "/min")
+        spo2 = read_number(reader, "SpO2", _NO_SPO2, unit="%")
+        rate = read_number(reader, "pulse rate", _NO_PULSE_RATE, size=2, unit="/min")
         battery = reader.unsigned("battery", unit="%")
         charging = reader.known_code("charging", Charging)
         perfusion = reader.unsigned("perfusion, unscaled")
@@ -222,10 +223,10 @@ class LiveWave:
         reader.end()
         samples = tuple(None if byte == _NO_PLETH else byte for byte in raw)
         reader.keep("pulse wave", raw, samples)
-        return cls(_spo2(spo2), _pulse_rate(rate), battery, worn, perfusion, charging, samples)
+        return cls(spo2, rate, battery, worn, perfusion, charging, samples)
 
     def encode(self) -> bytes:
-        spo2 = self.spo2_pct if self.spo2_pct is not None else (0 if self.worn else _NO_SPO2)
+        spo2 = self.spo2_pct if self.spo2_pct is not None else (0 if self.worn else 0xFF)
         rate = self.pulse_rate if self.pulse_rate is not None else (0 if self.worn else 0xFFFF)
         charging = 0xFF if self.charging is None else self.charging
         head = (
@@ -257,14 +258,6 @@ def _framed(sync: int, number: int, block: int, payload: bytes) -> bytes:
     lengths = block.to_bytes(2, "little") + len(payload).to_bytes(2, "little")
     body = bytes([sync, number, number ^ 0xFF]) + lengths + payload
     return body + bytes([crc8.ccitt(body)])
-
-
-def _spo2(number: int) -> int | None:
-    return None if number in {0, _NO_SPO2} else number
-
-
-def _pulse_rate(number: int) -> int | None:
-    return None if number in _NO_PULSE_RATES else number
 
 
 def _reason(spo2: int | None, pulse_rate: int | None, *, worn: bool) -> Reason:
