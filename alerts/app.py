@@ -18,7 +18,7 @@ import structlog
 
 from alerts.alarms import Acknowledged
 from alerts.engine import Arrival
-from alerts.events import AlarmEvent, AlarmRecordKind, encode_event
+from alerts.events import CHANNEL_DOWN, DATABASE_DOWN, AlarmEvent, AlarmRecordKind, encode_event
 from alerts.limits import Preset, Rules
 from alerts.notify.outbox import Channel
 from alerts.notify.worker import ChannelWorker, RetryDelay, cursor_name
@@ -262,7 +262,14 @@ class AlertService:
             _log.error("snapshot_not_written", reason=str(error))
 
     def _report_channel(self, channel: str, failing: bool) -> None:
-        events = self._engine.report_channel(channel, failing=failing, now_ns=self._now_ns())
+        self._report_part(CHANNEL_DOWN, channel, failing)
+
+    def report_database(self, name: str, failing: bool) -> None:
+        """Take note that a database that readings are forwarded to needs a person, or no longer does."""
+        self._report_part(DATABASE_DOWN, name, failing)
+
+    def _report_part(self, condition: str, name: str, failing: bool) -> None:
+        events = self._engine.report_part(condition, name, failing=failing, now_ns=self._now_ns())
         if self._waiting:
             self._waiting += events
             return

@@ -95,11 +95,12 @@ class Engine:
         self.book.begin(self.position, now_ns)
         return self.book.acknowledge(alarm_id, actor), self.book.take()
 
-    def report_channel(self, channel: str, *, failing: bool, now_ns: int) -> tuple[AlarmEvent, ...]:
-        """Take note that a notification channel does not deliver, or does again."""
+    def report_part(self, condition: str, name: str, *, failing: bool, now_ns: int) -> tuple[AlarmEvent, ...]:
+        """Take note that a part of the server does not work, or does again: `condition` is one of `REPORTED`."""
         self.book.begin(self.position, now_ns)
-        priority = Priority.MEDIUM if failing else 0
-        self.book.vote(Key(CHANNEL_DOWN, channel=channel), channel, priority, Finding(Kind.TECHNICAL, now_ns))
+        worst = Priority.MEDIUM if condition == CHANNEL_DOWN else Priority.LOW
+        priority = worst if failing else 0
+        self.book.vote(Key(condition, channel=name), name, priority, Finding(Kind.TECHNICAL, now_ns))
         return self.book.take()
 
     def resume(self, down_since_ns: int, now_ns: int, detail: str) -> tuple[AlarmEvent, ...]:

@@ -61,6 +61,8 @@ NO_DATA: Final = "no_data"
 GATEWAY_DOWN: Final = "gateway_down"
 CLOCK_UNTRUSTED: Final = "clock_untrusted"
 CHANNEL_DOWN: Final = "channel_down"
+DATABASE_DOWN: Final = "database_down"  # one that readings are forwarded to; monitoring does not need it
+REPORTED: Final = (CHANNEL_DOWN, DATABASE_DOWN)  # by a part of the server; the name of the part is the detail
 ENGINE_DOWN: Final = "engine_down"
 JUDGE_DOWN: Final = "judge_down"  # ingest makes no best values any more
 

@@ -22,8 +22,8 @@ from alerts.alarm_signals import SignalState
 from alerts.alarms import Finding, Key
 from alerts.engine import Arrival, Engine
 from alerts.events import (
-    CHANNEL_DOWN,
     ENGINE_DOWN,
+    REPORTED,
     AlarmEvent,
     AlarmRecordKind,
     Kind,
@@ -67,7 +67,7 @@ class _Known:
 
     @classmethod
     def of(cls, event: AlarmEvent) -> _Known:
-        channel = event.detail if event.condition == CHANNEL_DOWN else ""
+        channel = event.detail if event.condition in REPORTED else ""
         device = event.device if event.kind is Kind.TECHNICAL else ""
         key = Key(event.condition, event.patient, device, event.gateway, channel)
         finding = Finding(event.kind, event.at_ns, event.value, event.limit, event.reason, event.device)
@@ -132,9 +132,9 @@ class _Replay:
         self._read_through(first.position, first.decided_at_ns)
         if first.transition is Transition.ACKNOWLEDGED:
             engine.acknowledge(first.alarm_id, first.actor, first.decided_at_ns)
-        elif first.condition == CHANNEL_DOWN:
+        elif first.condition in REPORTED:
             failing = first.transition is not Transition.ENDED
-            engine.report_channel(first.detail, failing=failing, now_ns=first.decided_at_ns)
+            engine.report_part(first.condition, first.detail, failing=failing, now_ns=first.decided_at_ns)
         elif first.condition == ENGINE_DOWN:
             engine.resume(first.at_ns, first.decided_at_ns, first.detail)
         else:
@@ -158,7 +158,7 @@ def _steps(events: list[AlarmEvent]) -> Iterator[list[AlarmEvent]]:
     """Events that were decided together. Commands are decided alone."""
 
     def step(event: AlarmEvent) -> tuple[object, ...]:
-        command = event.transition in (Transition.ACKNOWLEDGED, Transition.NOTED) or event.condition == CHANNEL_DOWN
+        command = event.transition in (Transition.ACKNOWLEDGED, Transition.NOTED) or event.condition in REPORTED
         return event.position, event.decided_at_ns, event.number if command else 0
 
     return (list(group) for _, group in groupby(events, step))

@@ -14,7 +14,7 @@ from msgspec import Struct
 from alerts.alarms import Alarm, Key
 from alerts.conditions import Tracker
 from alerts.engine import Engine
-from alerts.events import CHANNEL_DOWN, CLOCK_UNTRUSTED, GATEWAY_DOWN, JUDGE_DOWN, NO_DATA, Kind
+from alerts.events import CLOCK_UNTRUSTED, GATEWAY_DOWN, JUDGE_DOWN, NO_DATA, REPORTED, Kind
 from alerts.limits import Preset
 from alerts.links import Gateway
 from alerts.streams import STATE_DTYPE
@@ -156,7 +156,7 @@ def _restore_alarms(engine: Engine, snapshot: Snapshot) -> None:
             continue
         if key.condition == NO_DATA:
             keep = (key.patient, key.device) in silent
-        elif key.condition in (GATEWAY_DOWN, CLOCK_UNTRUSTED, CHANNEL_DOWN, JUDGE_DOWN):
+        elif key.condition in (GATEWAY_DOWN, CLOCK_UNTRUSTED, JUDGE_DOWN, *REPORTED):
             keep = True
         else:
             latched = not alarm.votes

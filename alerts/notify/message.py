@@ -16,6 +16,7 @@ from alerts.events import (
     BATTERY_LOW,
     CHANNEL_DOWN,
     CLOCK_UNTRUSTED,
+    DATABASE_DOWN,
     DEVICE_FAULT,
     ENGINE_DOWN,
     GATEWAY_DOWN,
@@ -42,6 +43,7 @@ _NAMES: Final = {
     GATEWAY_DOWN: "gateway silent",
     CLOCK_UNTRUSTED: "clock not trusted",
     CHANNEL_DOWN: "notifications do not arrive",
+    DATABASE_DOWN: "readings do not arrive there",
     ENGINE_DOWN: "alarms were not watched",
     JUDGE_DOWN: "values not cross-checked",
     IRREGULAR_RHYTHM: "irregular rhythm suspected",
@@ -55,6 +57,7 @@ _ACTIONS: Final = {
     GATEWAY_DOWN: "These patients are not monitored. Check them, then the gateway's power and network.",
     CLOCK_UNTRUSTED: "Times of its readings may be wrong. Check the gateway's network time.",
     CHANNEL_DOWN: "Look at the station page, and check this channel's service and address.",
+    DATABASE_DOWN: "Monitoring and alarms go on; its boards stand still. Tell the people who run the server.",
     ENGINE_DOWN: "Look at the station page for what happened meanwhile.",
     JUDGE_DOWN: "Alarms go on, from each device's own values. Tell the people who run the server.",
     IRREGULAR_RHYTHM: "A suspicion from the intervals between beats, not a diagnosis: an ECG decides.",
@@ -130,6 +133,8 @@ def _headline(event: AlarmEvent) -> str:
         return f"Gateway {event.gateway}: {name}"
     if event.condition == CHANNEL_DOWN:
         return f"Channel {event.detail}: {name}"
+    if event.condition == DATABASE_DOWN:
+        return f"Database {event.detail}: {name}"
     return f"Bed {event.bed}: {name}" if event.bed else name[:1].upper() + name[1:]
 
 
