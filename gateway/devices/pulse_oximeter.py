@@ -106,7 +106,7 @@ def _fed(state: PulseOximeterState, uuid: str, data: bytes, at_ns: int) -> tuple
     if uuid == FEATURES:
         return _asked(replace(state, features=PlxFeatures.decode(data)), at_ns)
     if uuid == CURRENT_TIME:
-        return replace(state, clock=DeviceClock.read_at(CurrentTime.decode(data), at_ns)), NOTHING
+        return _asked(replace(state, clock=DeviceClock.read_at(CurrentTime.decode(data), at_ns)), at_ns)
     if uuid == RECORD_ACCESS:
         return _answered(state, RecordAccess.decode(data))
     return state, standard_services.heard(uuid, data, at_ns)

@@ -17,9 +17,14 @@ def reading(
     sequence: int = 0,
     stored: bool = False,
 ) -> HeardSample:
-    """A sample; a number that no body can show is passed on as it came, `DOUBTFUL` at best, never clipped."""
-    trusted = quality in {Quality.UNKNOWN, Quality.USABLE}
-    if value is not None and trusted and not VITALS[vital].low <= value <= VITALS[vital].high:
+    """A sample.
+
+    A number that no body can show is passed on as it came, `DOUBTFUL` at best, never clipped; what is missing is
+    `UNUSABLE`. `TEST` stays.
+    """
+    if value is None:
+        quality = Quality.TEST if quality is Quality.TEST else Quality.UNUSABLE
+    elif quality in {Quality.UNKNOWN, Quality.USABLE} and not VITALS[vital].low <= value <= VITALS[vital].high:
         quality = Quality.DOUBTFUL
     return HeardSample(vital, at_monotonic_ns, value, reason, quality, sequence, stored)
 
