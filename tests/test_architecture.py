@@ -37,7 +37,7 @@ MAY_IMPORT: Final[dict[str, tuple[str, ...]]] = {
 EXTRAS_OF: Final[dict[str, tuple[str, ...]]] = {
     "vitals": (),
     "gateway": ("gateway",),
-    "ingest": ("server",),
+    "ingest": ("server", "influx"),
     "alerts": ("server",),
     "simulators": ("sim",),
     "wardlight": ("gateway", "server", "sim", "boards"),
@@ -47,7 +47,18 @@ EXTRAS_OF: Final[dict[str, tuple[str, ...]]] = {
 PURE: Final = (
     *(
         "vitals." + name
-        for name in ("clock", "columns", "control", "derived", "errors", "model", "retention", "topics", "ward")
+        for name in (
+            "chain",
+            "clock",
+            "columns",
+            "control",
+            "derived",
+            "errors",
+            "model",
+            "retention",
+            "topics",
+            "ward",
+        )
     ),
     *("vitals.wire", "vitals.wire_json"),
     *("gateway." + name for name in ("collect", "config", "lane", "remote_config", "timekeeper", "uplink_state")),
@@ -58,6 +69,8 @@ PURE: Final = (
         for name in ("commit", "budget", "mqtt.*", "pipeline", "receipts", "source", "streams", "validate")
     ),
     "ingest.signals.*",
+    *("ingest.influx." + name for name in ("config", "delivery", "encoding", "line_protocol", "rollup_lines")),
+    *("ingest.influx." + name for name in ("settling", "touched", "verdicts")),
     *("ingest.store." + name for name in ("answers", "blobs", "retention", "rollup", "rows", "waveform_blobs")),
     *(
         "alerts." + name
@@ -88,7 +101,9 @@ IMPURE: Final[dict[str, str]] = {
     **dict.fromkeys(
         ("socket", "ssl", "http", "urllib", "smtplib", "httpx", "requests", "uvicorn", "starlette"), _TALKS
     ),
-    **dict.fromkeys(("paho", "aiomqtt", "apprise", "bleak", "prometheus_client", "selenium", "pyarrow"), _CLIENT),
+    **dict.fromkeys(
+        ("influxdb_client", "paho", "aiomqtt", "apprise", "bleak", "prometheus_client", "selenium", "pyarrow"), _CLIENT
+    ),
     **dict.fromkeys(("logging", "structlog", "rich", "typer", "sys"), _SAYS),
 }
 IMPURE_CALLS: Final[dict[str, str]] = {

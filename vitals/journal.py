@@ -28,8 +28,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from vitals.chain import START, Linked, link_after
 from vitals.errors import JournalFullError
-from vitals.journal_schema import JOURNAL
+from vitals.journal_schema import ADD_GAP, EXTEND_GAP, INSERT, JOURNAL, KEEP_BASE, LINKED, MOVE, SET_MARK
 from vitals.retention import Bounds, Gap, Trimmed, WhenFull, last_beyond
 from vitals.sqlite_file import connect, migrate, release, require_newest, take_ownership, transaction
 
@@ -52,7 +53,10 @@ class Record:
 class Journal:
     """See the module's text. Safe to call from several threads; `append` and `trim` wait for each other."""
 
-    def __init__(self, path: Path, *, bounds: Bounds | None = None, read_only: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, bounds: Bounds | None = None, read_only: bool = False, chained: bool = False
+    ) -> None:
+        """`chained`: write a hash chain (`vitals.chain`), for what must not be changed unseen."""
         self.path = path
         self.bounds = bounds or Bounds()
         self._lock = threading.Lock()
@@ -66,7 +70,8 @@ class Journal:
             raise
         self._reader = self._db if read_only else connect(path, JOURNAL, read_only=True)
         self._reading = self._lock if read_only else threading.Lock()
-        self._newest, self._appended_bytes = self._tail()
+        self._newest, self._appended_bytes, self._link = self._tail()
+        self._chained = chained
         self._trimmed_bytes = self._head_offset()
 
     def __enter__(self) -> Self:
@@ -102,18 +107,19 @@ class Journal:
         size = sum(len(payload) for _, payload in records)
         with self._lock:
             self._make_room(size, now_ns)
-            newest, offset = self._newest, self._appended_bytes
+            newest, offset, link = self._newest, self._appended_bytes, self._link
             rows = []
             for kind, payload in records:
                 newest, offset = newest + 1, offset + len(payload)
-                rows.append((newest, kind, now_ns, offset, payload))
+                link = link_after(link or START, newest, kind, now_ns, payload) if self._chained else None
+                rows.append((newest, kind, now_ns, offset, payload, link))
             with transaction(self._db, self.path, JOURNAL):
-                self._db.executemany("INSERT INTO record VALUES(?,?,?,?,?)", rows)
+                self._db.executemany(INSERT, rows)
                 for key, value in (marks or {}).items():
-                    self._db.execute("INSERT OR REPLACE INTO mark VALUES(?,?)", (key, value))
+                    self._db.execute(SET_MARK, (key, value))
                 for name, position in (cursors or {}).items():
-                    self._db.execute(_MOVE, (name, position))
-            self._newest, self._appended_bytes = newest, offset
+                    self._db.execute(MOVE, (name, position))
+            self._newest, self._appended_bytes, self._link = newest, offset, link
         for wake in tuple(self._listeners):
             wake()
         return newest
@@ -121,9 +127,9 @@ class Journal:
     def move(self, name: str, position: int, *, marks: Mapping[str, bytes] | None = None) -> None:
         """Move cursor `name` forward to `position` (create it there), never back. Durable on return."""
         with self._lock, transaction(self._db, self.path, JOURNAL):
-            self._db.execute(_MOVE, (name, position))
+            self._db.execute(MOVE, (name, position))
             for key, value in (marks or {}).items():
-                self._db.execute("INSERT OR REPLACE INTO mark VALUES(?,?)", (key, value))
+                self._db.execute(SET_MARK, (key, value))
 
     def rewind(self, name: str, position: int) -> None:
         """Set cursor `name` to `position` even if that is back: reading again on purpose."""
@@ -172,9 +178,7 @@ class Journal:
 
     def cursors(self) -> dict[str, int]:
         """All cursors and where they stand."""
-        with self._reading:
-            rows: Any = self._reader.execute("SELECT name, position FROM cursor ORDER BY name")
-            return dict(rows)
+        return dict(self._many("SELECT name, position FROM cursor ORDER BY name", ()))
 
     def mark(self, key: str) -> bytes | None:
         """The value last committed under `key`."""
@@ -183,17 +187,19 @@ class Journal:
 
     def marks(self, prefix: str = "") -> dict[str, bytes]:
         """All marks whose key begins with `prefix`."""
-        with self._reading:
-            rows: Any = self._reader.execute(
-                "SELECT key, value FROM mark WHERE substr(key, 1, ?)=?", (len(prefix), prefix)
-            )
-            return {key: bytes(value) for key, value in rows}
+        rows = self._many("SELECT key, value FROM mark WHERE substr(key, 1, ?)=?", (len(prefix), prefix))
+        return {key: bytes(value) for key, value in rows}
 
     def gaps(self) -> list[Gap]:
         """What was dropped unread, oldest first."""
-        with self._reading:
-            rows: Any = self._reader.execute("SELECT at_ns, first, last, bytes, reason FROM gap ORDER BY id")
-            return [Gap(*row) for row in rows]
+        return [Gap(*row) for row in self._many("SELECT at_ns, first, last, bytes, reason FROM gap ORDER BY id", ())]
+
+    def linked(self) -> Iterator[Linked]:
+        """Every record with its link, oldest first, for `vitals.chain.verify`; the base is mark `CHAIN_BASE`."""
+        after = 0
+        while rows := self._many(LINKED, (after,)):
+            yield from (Linked(*row) for row in rows)
+            after = rows[-1][0]
 
     @property
     def newest(self) -> int:
@@ -221,13 +227,18 @@ class Journal:
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
+    def _many(self, sql: str, values: tuple[Any, ...]) -> list[Any]:
+        with self._reading:
+            return self._reader.execute(sql, values).fetchall()
+
     def _one(self, sql: str, values: tuple[Any, ...]) -> Any:
         with self._reading:
             return self._reader.execute(sql, values).fetchone()
 
-    def _tail(self) -> tuple[int, int]:
-        row: Any = self._db.execute("SELECT sequence, end_offset FROM record ORDER BY sequence DESC LIMIT 1").fetchone()
-        return (0, 0) if row is None else (int(row[0]), int(row[1]))
+    def _tail(self) -> tuple[int, int, bytes | None]:
+        sql = "SELECT sequence, end_offset, link FROM record ORDER BY sequence DESC LIMIT 1"
+        row: Any = self._db.execute(sql).fetchone()
+        return (0, 0, None) if row is None else row
 
     def _head_offset(self) -> int:
         row: Any = self._db.execute(
@@ -294,6 +305,7 @@ class Journal:
 
     def _delete_through(self, sequence: int, end_offset: int, gap: Gap | None = None) -> int:
         with transaction(self._db, self.path, JOURNAL):
+            self._db.execute(KEEP_BASE, (sequence,))
             self._db.execute("DELETE FROM record WHERE sequence<=?", (sequence,))
             count = self._db.changes()
             if gap is not None:
@@ -303,18 +315,6 @@ class Journal:
 
     def _remember(self, gap: Gap) -> None:
         """Extend the newest gap when this one follows it: a journal that stays at its bound keeps one entry."""
-        self._db.execute(
-            "UPDATE gap SET last=?, bytes=bytes+? WHERE id=(SELECT max(id) FROM gap) AND last=?-1 AND reason=?",
-            (gap.last, gap.bytes, gap.first, gap.reason),
-        )
+        self._db.execute(EXTEND_GAP, (gap.last, gap.bytes, gap.first, gap.reason))
         if not self._db.changes():
-            self._db.execute(
-                "INSERT INTO gap(at_ns, first, last, bytes, reason) VALUES(?,?,?,?,?)",
-                (gap.at_ns, gap.first, gap.last, gap.bytes, gap.reason),
-            )
-
-
-_MOVE: Final = """
-    INSERT INTO cursor VALUES(?,?)
-    ON CONFLICT(name) DO UPDATE SET position=max(position, excluded.position)
-"""
+            self._db.execute(ADD_GAP, (gap.at_ns, gap.first, gap.last, gap.bytes, gap.reason))

@@ -26,7 +26,27 @@ JOURNAL: Final = FileKind(
         bytes INTEGER NOT NULL, reason TEXT NOT NULL
     );
     """,
+        "ALTER TABLE record ADD COLUMN link BLOB",  # of a chained journal, see vitals.chain
     ),
     corrupt=JournalCorruptError,
     full=JournalFullError,
 )
+
+INSERT: Final = "INSERT INTO record(sequence, kind, appended_at_ns, end_offset, payload, link) VALUES(?,?,?,?,?,?)"
+LINKED: Final = """
+    SELECT sequence, kind, appended_at_ns, payload, link FROM record WHERE sequence>? ORDER BY sequence LIMIT 500
+"""
+CHAIN_BASE: Final = "chain.base"  # mark: the link of the newest record that was trimmed
+KEEP_BASE: Final = """
+    INSERT OR REPLACE INTO mark SELECT 'chain.base', link FROM record
+    WHERE sequence=(SELECT max(sequence) FROM record WHERE sequence<=?) AND link IS NOT NULL
+"""
+SET_MARK: Final = "INSERT OR REPLACE INTO mark VALUES(?,?)"
+MOVE: Final = """
+    INSERT INTO cursor VALUES(?,?)
+    ON CONFLICT(name) DO UPDATE SET position=max(position, excluded.position)
+"""
+EXTEND_GAP: Final = """
+    UPDATE gap SET last=?, bytes=bytes+? WHERE id=(SELECT max(id) FROM gap) AND last=?-1 AND reason=?
+"""
+ADD_GAP: Final = "INSERT INTO gap(at_ns, first, last, bytes, reason) VALUES(?,?,?,?,?)"

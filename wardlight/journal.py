@@ -19,12 +19,14 @@ from rich.text import Text
 
 from vitals.errors import ConfigurationError
 from vitals.journal import Gap, Journal
+from wardlight.journal_verify import verify_command
 from wardlight.layout import DEFAULT_DATA, DataFolder, now_ns, read_ward
 
 if TYPE_CHECKING:
     from ingest.validate import Poison
 
 app = typer.Typer(no_args_is_help=True, help="Look into the journals, beside the running service.")
+app.command("verify")(verify_command)
 
 EXCERPT_CHARACTERS: Final = 60
 

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -32,6 +33,7 @@ from ingest.app import IngestService
 from ingest.broker import BrokerConfig, BrokerSource
 from ingest.derive import SignalConsumer
 from ingest.endpoint import Endpoint, EndpointConfig
+from ingest.influx.config import Target
 from ingest.poison import PoisonStore
 from ingest.store.consumer import StoreConsumer
 from ingest.store.reader import StoreReader
@@ -40,6 +42,7 @@ from vitals.errors import ConfigurationError
 from vitals.journal import Bounds, Journal, WhenFull
 from vitals.ward import Ward
 from wardlight.collector import collecting_rarely
+from wardlight.databases import Databases
 from wardlight.layout import DataFolder, now_ns
 from wardlight.metrics import Metrics
 
@@ -57,7 +60,8 @@ class ServerConfig:
     """What one server runs.
 
     `endpoint`, `broker`: where gateways come in. `tls`: of the endpoint, demanding client certificates; `None` lets
-    everybody in and is for loopback. `station_port`: of the station page, `None` for no page.
+    everybody in and is for loopback. `station_port`: of the station page, `None` for no page. `influx`: databases that
+    everything is forwarded to; their secrets lie beside `influx_folder`.
     """
 
     data: DataFolder
@@ -69,6 +73,8 @@ class ServerConfig:
     station_port: int | None = None
     channels: Sequence[Channel] = ()
     simulated: bool = False
+    influx: Sequence[Target] = ()
+    influx_folder: Path = Path()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,7 @@ class Server:
     alarms: Journal
     endpoint: Endpoint | None
     broker: BrokerSource | None
+    databases: Databases
     station_url: str
 
     async def settled(self) -> None:
@@ -106,7 +113,7 @@ async def serving(config: ServerConfig) -> AsyncIterator[Server]:
         stack.enter_context(collecting_rarely())
         journal = stack.enter_context(Journal(config.data.journal, bounds=Bounds(JOURNAL_BYTES)))
         poison = stack.enter_context(Journal(config.data.poison, bounds=_dropping(POISON_BYTES)))
-        alarms = stack.enter_context(Journal(config.data.alarms, bounds=_dropping(ALARM_BYTES)))
+        alarms = stack.enter_context(Journal(config.data.alarms, bounds=_dropping(ALARM_BYTES), chained=True))
         writer = stack.enter_context(StoreWriter(config.data.store))
         reader = stack.enter_context(StoreReader(config.data.store))
         alerts = AlertService(
@@ -129,6 +136,18 @@ async def serving(config: ServerConfig) -> AsyncIterator[Server]:
         )
         store = StoreConsumer(journal, writer, now_ns=now_ns)
         signals = SignalConsumer(journal, now_ns=now_ns)
+        databases = Databases(
+            config.influx,
+            config.influx_folder,
+            site=config.ward.site,
+            journal=journal,
+            alarms=alarms,
+            poison=poison,
+            reader=reader,
+            store=store,
+            alerts=alerts,
+        )
+        stack.callback(databases.close)
         async with asyncio.TaskGroup() as tasks:
             running = [
                 tasks.create_task(ingest.run(), name="ingest"),
@@ -140,7 +159,9 @@ async def serving(config: ServerConfig) -> AsyncIterator[Server]:
             ingest.announce(config.ward.site)
             asyncio.get_running_loop().run_in_executor(None, import_module, "scipy.signal")  # before the first wave
             running.append(tasks.create_task(sources.heed(ingest), name="back-pressure"))
+            running.append(tasks.create_task(databases.run(), name="databases"))
             metrics = Metrics(
+                databases=databases,
                 ingest=ingest,
                 store=store,
                 alerts=alerts,
@@ -156,13 +177,24 @@ async def serving(config: ServerConfig) -> AsyncIterator[Server]:
                 running.append(tasks.create_task(station, name="station"))
                 url = await opened
             server = Server(
-                ingest, alerts, store, signals, reader, journal, alarms, sources.endpoint, sources.broker, url
+                ingest=ingest,
+                alerts=alerts,
+                store=store,
+                signals=signals,
+                reader=reader,
+                journal=journal,
+                alarms=alarms,
+                endpoint=sources.endpoint,
+                broker=sources.broker,
+                databases=databases,
+                station_url=url,
             )
             yield server
             await sources.close()
             with suppress(TimeoutError):
                 async with asyncio.timeout(DRAIN_S):
                     await server.settled()
+                    await databases.reached(journal.newest)
             for task in running:
                 task.cancel()
 

@@ -411,7 +411,7 @@ def test_a_later_release_brings_the_schema_up_to_date_and_keeps_the_records(path
     db = connect(path, later, read_only=False)
     for _ in range(2):  # the second time there is nothing to do
         migrate(db, path, later)
-        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+        assert db.execute("PRAGMA user_version").fetchone() == (len(later.migrations),)
     assert db.execute("SELECT count(note) FROM gap").fetchone() == (0,)
     assert db.execute("SELECT payload FROM record").fetchall() == [(b"a",)]
     assert db.execute("SELECT value FROM mark").fetchall() == [(b"1",)]

@@ -1,0 +1,91 @@
+"""`wardlight journal verify`: whether the alarm journal is still what was written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+import typer
+from rich.console import Console
+
+from vitals.chain import START, Verdict, verify
+from vitals.errors import ConfigurationError
+from vitals.journal import Journal
+from vitals.journal_schema import CHAIN_BASE
+from wardlight.layout import DEFAULT_DATA, DataFolder
+
+_TRIES: Final = 3  # the service may trim while we read
+
+
+def verify_command(
+    data: Annotated[Path, typer.Option(help="The data folder of the service.")] = DEFAULT_DATA,
+    head: Annotated[
+        str | None, typer.Option(metavar="LINK", help="A link noted earlier: does the journal still lead through it?")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of sentences.")] = False,
+) -> None:
+    """Check the hash chain of the alarm journal: was an entry changed, removed or inserted?
+
+    Each entry carries a hash over itself and the one before. Note the newest link elsewhere now and then: a journal
+    that was written anew as a whole no longer leads through it. Safe beside the running service.
+    Exit code 0: it holds; 1: it does not.
+
+    [bold]Examples[/]
+
+    wardlight journal verify --data /var/lib/wardlight
+
+    wardlight journal verify --head 3f7a…  (64 hexadecimal digits)
+    """
+    path = DataFolder(data).alarms
+    if not path.exists():
+        raise ConfigurationError(f"{path} does not exist: name the service's folder with --data")
+    verdict = verdict_of(path, _link(head))
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(verdict)).decode())
+    else:
+        _tell(verdict, Console())
+    if verdict.broken_at is not None or verdict.found is False:
+        raise typer.Exit(1)
+
+
+def verdict_of(path: Path, expected: bytes | None = None) -> Verdict:
+    """Walk through the chain of the journal at `path`."""
+    for _ in range(_TRIES):
+        with Journal(path, read_only=True) as journal:
+            verdict = verify(journal.linked(), journal.mark(CHAIN_BASE) or START, expected=expected)
+        if verdict.broken_at is None:
+            break
+    return verdict
+
+
+def _link(head: str | None) -> bytes | None:
+    if head is None:
+        return None
+    try:
+        link = bytes.fromhex(head)
+    except ValueError:
+        link = b""
+    if len(link) != len(START):
+        raise ConfigurationError("--head: a link is 64 hexadecimal digits, as `wardlight journal verify` prints it")
+    return link
+
+
+def _tell(verdict: Verdict, console: Console) -> None:
+    if not verdict.records and verdict.broken_at is None:
+        console.print("The alarm journal has no linked entries yet.")
+        return
+    if verdict.broken_at is not None:
+        console.print(f"[bold red]Broken[/] at entry {verdict.broken_at:,}: {verdict.why}.", highlight=False)
+        console.print("Keep the file as it is, and compare it with a backup.")
+    else:
+        console.print(
+            f"{verdict.records:,} entries from {verdict.first:,} on are as they were written.", highlight=False
+        )
+    if verdict.found is not None:
+        said = (
+            "is part of this journal" if verdict.found else "[bold red]is not[/] part of this journal, or was trimmed"
+        )
+        console.print(f"The link that you named {said}.", highlight=False)
+    if verdict.head:
+        console.print(f"Newest link that holds: {verdict.head}", highlight=False, soft_wrap=True)
