@@ -37,6 +37,7 @@ class Vital(IntEnum):
     DESATURATION_DEPTH = 15  # of an event that ended at `sampled_at_ns`, like the two after it
     DESATURATION_DURATION = 16
     DESATURATION_AREA = 17
+    SIGNAL_QUALITY = 18  # of the pulse wave of `ox-02`, told of `ox-02:ppg`; missing when the sensor is off the skin
 
 
 class Waveform(IntEnum):
@@ -136,6 +137,7 @@ VITALS: Final[Mapping[Vital, VitalInfo]] = MappingProxyType(
         Vital.DESATURATION_DEPTH: VitalInfo("desaturation_depth", "Desaturation depth", "%", 0, 100, 1),
         Vital.DESATURATION_DURATION: VitalInfo("desaturation_duration", "Desaturation duration", "s", 0, 300),
         Vital.DESATURATION_AREA: VitalInfo("desaturation_area", "Desaturation area", "%·s", 0, 30_000),
+        Vital.SIGNAL_QUALITY: VitalInfo("signal_quality", "Signal quality", "%", 0, 100),
     }
 )
 
