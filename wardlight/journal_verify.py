@@ -44,7 +44,7 @@ def verify_command(
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(verdict)).decode())
     else:
-        _tell(verdict, Console())
+        _tell(verdict, Console(highlight=False))
     if verdict.broken_at is not None or verdict.found is False:
         raise typer.Exit(1)
 
@@ -76,16 +76,12 @@ def _tell(verdict: Verdict, console: Console) -> None:
         console.print("The alarm journal has no linked entries yet.")
         return
     if verdict.broken_at is not None:
-        console.print(f"[bold red]Broken[/] at entry {verdict.broken_at:,}: {verdict.why}.", highlight=False)
+        console.print(f"[bold red]Broken[/] at entry {verdict.broken_at:,}: {verdict.why}.", soft_wrap=True)
         console.print("Keep the file as it is, and compare it with a backup.")
     else:
-        console.print(
-            f"{verdict.records:,} entries from {verdict.first:,} on are as they were written.", highlight=False
-        )
+        console.print(f"{verdict.records:,} entries from {verdict.first:,} on are as they were written.")
     if verdict.found is not None:
-        said = (
-            "is part of this journal" if verdict.found else "[bold red]is not[/] part of this journal, or was trimmed"
-        )
-        console.print(f"The link that you named {said}.", highlight=False)
+        said = "is" if verdict.found else "was trimmed, or [bold red]is not[/]"
+        console.print(f"The link that you named {said} part of this journal.")
     if verdict.head:
-        console.print(f"Newest link that holds: {verdict.head}", highlight=False, soft_wrap=True)
+        console.print(f"Newest link that holds: {verdict.head}", soft_wrap=True)
