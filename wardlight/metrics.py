@@ -14,6 +14,8 @@ from ingest.broker import BrokerSource
 from ingest.endpoint import Endpoint
 from ingest.store.consumer import StoreConsumer
 from vitals.journal import Journal
+from wardlight.databases import Databases
+from wardlight.influx_metrics import influx_metrics
 
 
 class Metrics(Collector):
@@ -28,6 +30,7 @@ class Metrics(Collector):
         journal: Journal,
         endpoint: Endpoint | None,
         broker: BrokerSource | None,
+        databases: Databases,
     ) -> None:
         self._ingest = ingest
         self._store = store
@@ -35,6 +38,7 @@ class Metrics(Collector):
         self._journal = journal
         self._endpoint = endpoint
         self._broker = broker
+        self._databases = databases
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -45,6 +49,7 @@ class Metrics(Collector):
         """Every metric as of now."""
         yield from self._of_ingest()
         yield from self._of_consumers()
+        yield from influx_metrics(self._databases.health())
         if self._endpoint is not None:
             yield from self._of_endpoint(self._endpoint)
         if self._broker is not None:

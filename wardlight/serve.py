@@ -38,6 +38,7 @@ def serve_command(
     broker_password_file: Annotated[Path | None, typer.Option(help="File with the password.")] = None,
     broker_ca: Annotated[Path | None, typer.Option(help="The authority of the broker's certificate.")] = None,
     alerts: Annotated[Path | None, typer.Option(help="alerts.toml: preset and notification channels.")] = None,
+    influx: Annotated[Path | None, typer.Option(help="influx.toml: databases that everything is forwarded to.")] = None,
     station_port: Annotated[
         int, typer.Option(min=0, max=65_535, help="The station page, on loopback only; 0 takes a free one.")
     ] = 8080,
@@ -58,6 +59,7 @@ def serve_command(
     from alerts.config import AlertConfig, decode_config, open_channels, read_preset
     from ingest.broker import BrokerConfig
     from ingest.endpoint import EndpointConfig
+    from wardlight.databases import read_targets
     from wardlight.server import ServerConfig
 
     configuration = decode_config(_read(alerts)) if alerts else AlertConfig()
@@ -87,6 +89,8 @@ def serve_command(
         station_port=station_port,
         channels=open_channels(configuration, folder, os.environ),
         simulated=simulated,
+        influx=read_targets(influx) if influx else (),
+        influx_folder=influx.parent if influx else Path(),
     )
     asyncio.run(until_interrupted(lambda stop: _serve(config, stop)))
 

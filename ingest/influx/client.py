@@ -9,6 +9,8 @@ from __future__ import annotations
 import gzip
 import os
 import re
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -16,8 +18,6 @@ from typing import Any, Final, Self
 from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.rest import ApiException
 from influxdb_client.service.write_service import WriteService
-from urllib3.exceptions import HTTPError, NewConnectionError
-from urllib3.exceptions import TimeoutError as TimedOut
 
 from ingest.influx.config import Kind, Target
 from ingest.influx.verdicts import Action, Answer, NoAnswer, judge
@@ -26,6 +26,7 @@ from vitals.errors import ConfigurationError, PermanentError, RetryableError
 TIMEOUT_MS: Final = 30_000  # for one POST of 5,000 lines, which takes 50 ms: what takes longer will not come
 _GZIP_LEVEL: Final = 1  # the library's 9 takes eight times as long for a tenth less
 _ANSWERED: Final = 204
+_NEARLY: Final = 0.95  # of the time allowed: what failed after that was too slow, not refused
 _TLS_STATUS: Final = 0  # how the library reports a TLS error that urllib3 raised
 _LIFE: Final = re.compile(r"^vm_app_start_timestamp (\S+)$", re.MULTILINE)
 _MAX_TOKEN_BYTES: Final = 8_192
@@ -116,16 +117,16 @@ class Client:
         headers = {"Content-Type": "text/plain; charset=utf-8", "Content-Encoding": encoding}
         return self._call("/write", "POST", [("db", place), ("precision", precision)], body, headers)
 
-    def _answered(self, call: Any) -> Answer:
+    def _answered(self, call: Callable[[], object]) -> Answer:
+        began_s = time.monotonic()
         try:
             call()
         except ApiException as error:
             return _refused(error)
-        except TimedOut as error:
-            absent = NoAnswer.UNREACHABLE if isinstance(error, NewConnectionError) else NoAnswer.TIMEOUT
-            return Answer(absent, _words(error))
-        except (HTTPError, OSError, UnicodeDecodeError) as error:
-            return Answer(NoAnswer.RESET, _words(error))
+        except Exception as error:  # noqa: BLE001 - the library lets every error of urllib3 through, and none is an answer
+            waited_s = time.monotonic() - began_s
+            absent = NoAnswer.TIMEOUT if waited_s >= _NEARLY * self._timeout_ms / 1_000 else NoAnswer.RESET
+            return Answer(absent, f"{type(error).__name__}: {error}")
         return Answer(_ANSWERED)
 
     # -- asking ------------------------------------------------------------------------------------------------------
@@ -192,7 +193,3 @@ def _refused(error: Any) -> Answer:
         return Answer(absent, str(error.reason))
     message = error.message.decode(errors="replace") if isinstance(error.message, bytes) else str(error.message)
     return Answer(int(error.status), message, error.retry_after)
-
-
-def _words(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"

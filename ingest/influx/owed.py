@@ -6,7 +6,7 @@ It stands in a mark of the ingest journal, written together with the cursor that
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -17,6 +17,7 @@ from vitals.errors import MalformedMessageError
 from vitals.journal import Journal, Record
 
 CROWDED: Final = 0.5  # of the journal's bound: the rest is for the consumers that monitoring rests on
+CURSOR_PREFIX: Final = "influx:"
 _PAGE_BYTES: Final = 16 << 20
 _DECODER: Final = msgspec.msgpack.Decoder(list[int])
 
@@ -66,7 +67,15 @@ class Owed:
         return msgspec.msgpack.encode(sorted(self._hours))
 
 
-CURSOR_PREFIX: Final = "influx:"
+def forget_others(journals: Iterable[Journal], configured: Iterable[str]) -> list[str]:
+    """Forget the cursors of targets that are no longer configured, or journals could not be trimmed; which."""
+    names, forgotten = set(configured), []
+    for journal in journals:
+        for cursor in journal.cursors():
+            if cursor.startswith(CURSOR_PREFIX) and cursor.split(":")[1] not in names:
+                journal.forget(cursor)
+                forgotten.append(cursor)
+    return forgotten
 
 
 def cursor_of(target: str, what: str = "") -> str:

@@ -16,14 +16,12 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import structlog
-
 from ingest.influx.client import Client
 from ingest.influx.config import Target
 from ingest.influx.encoding import Encoded, encode_records
 from ingest.influx.forwarder import Forwarder
 from ingest.influx.line_protocol import Precision
-from ingest.influx.owed import CURSOR_PREFIX, Owed, cursor_of
+from ingest.influx.owed import Owed, cursor_of
 from ingest.influx.refill import HOUR_NS, Refill
 from ingest.influx.rollups import Rollups
 from ingest.influx.sender import Abandoned, Sender, Traffic
@@ -36,8 +34,6 @@ ALARM_AFTER_S: Final = 300.0  # a database may be restarted or upgraded without 
 ROLLUPS: Final = "rollups"
 
 EncodeAlarms = Callable[[Sequence[Record], str, Precision, int], Encoded]
-
-_log: Final = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +204,6 @@ class InfluxService:
         report: Callable[[str, bool], None] = lambda _name, _failing: None,
     ) -> None:
         self._report = report
-        self._sources = sources
-        self._forget({target.name for target in targets})
         self.targets = [TargetService(target, folder, sources, now_ns=now_ns) for target in targets]
 
     async def run(self) -> None:
@@ -235,19 +229,13 @@ class InfluxService:
             target.client.close()
 
     async def _watch(self) -> None:
+        """Report what changed, and once what is: an alarm may be open since before this start."""
         known: dict[str, bool] = {}
         while True:
             for target in self.targets:
                 health = target.health()
-                if health.failing != known.get(health.name, False):
+                certain = health.failing or (health.traffic.lines and not health.traffic.error)
+                if certain and health.failing != known.get(health.name):
                     known[health.name] = health.failing
                     self._report(health.name, health.failing)
             await asyncio.sleep(WATCH_S)
-
-    def _forget(self, configured: set[str]) -> None:
-        """A target that is no longer configured must not keep the journals from being trimmed."""
-        for journal in (self._sources.journal, self._sources.alarms):
-            for cursor in journal.cursors():
-                if cursor.startswith(CURSOR_PREFIX) and cursor.split(":")[1] not in configured:
-                    journal.forget(cursor)
-                    _log.warning("a target is no longer configured: its cursor is forgotten", cursor=cursor)

@@ -43,8 +43,7 @@ class Action(Enum):
 class NoAnswer(Enum):
     """Why there was no answer."""
 
-    UNREACHABLE = "unreachable"
-    RESET = "reset"
+    RESET = "no answer"  # nobody listens, or the connection broke
     TIMEOUT = "timeout"
     TLS = "tls"
 
@@ -92,7 +91,6 @@ _STATUS: Final[Mapping[int, tuple[Action, str]]] = MappingProxyType(
 )
 _ABSENT: Final[Mapping[NoAnswer, tuple[Action, str]]] = MappingProxyType(
     {
-        NoAnswer.UNREACHABLE: _WAIT,
         NoAnswer.RESET: _WAIT,
         NoAnswer.TIMEOUT: _WAIT,
         NoAnswer.TLS: (
