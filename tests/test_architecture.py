@@ -78,7 +78,10 @@ PURE: Final = (
     ),
     *("alerts." + name for name in ("news2", "readings", "screening", "snapshot", "streams", "tiles", "view", "walk")),
     *("alerts.notify.message", "alerts.notify.outbox"),
-    *("alerts.station." + name for name in ("chart", "episodes", "record", "snapshot", "trace", "words")),
+    *(
+        "alerts.station." + name
+        for name in ("chart", "desaturations", "episodes", "record", "snapshot", "trace", "words")
+    ),
     *("simulators." + name for name in ("body", "events", "fleet", "gateway", "ppg", "story", "timeline", "truth")),
     "simulators.wearable",
     *("wardlight.explain.*", "wardlight.findings"),

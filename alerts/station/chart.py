@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from alerts.station import words
-from alerts.station.trace import Gap, Readings, Times, doubtful, extremes, gaps, present, runs
+from alerts.station.trace import Gap, Readings, Times, doubtful, doubtful_stretches, extremes, gaps, present, runs
 from vitals.model import Vital
 
 MIN_WIDTH_PX: Final = 260
@@ -26,6 +26,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 38, 64, 8, 22  # room for the scale, the limits' 
 _TICK_MINUTES: Final = (1, 2, 5, 10, 15, 20, 30, 60, 120, 240)
 _TICK_PX: Final = 64  # a clock label with air around it
 _NAME_PX: Final = 13  # the height of a limit's name
+_DOUBT_PX: Final = 5
 
 Cell: TypeAlias = "float | list[float] | None"
 
@@ -123,6 +124,7 @@ def draw(content: ChartContent, frame: Frame, zone: tzinfo) -> str:
         *_value_grid(plot),
         *_clock_grid(plot, zone),
         *_limits(content, plot),
+        *_doubts(content.readings, plot),
         *_lines(content.readings, plot),
         "</svg>",
     ]
@@ -225,6 +227,16 @@ def _gaps(content: ChartContent, plot: Plot) -> Iterator[str]:
         if right - left > 6 * len(why) + 8:
             yield f'<text x="{(left + right) / 2:.1f}" y="{plot.floor - 8}" text-anchor="middle">{escape(why)}</text>'
         yield "</g>"
+
+
+def _doubts(readings: Readings, plot: Plot) -> Iterator[str]:
+    """A bar along the floor under what is doubtful: a dotted line alone is missed where it is short."""
+    for start_ns, end_ns in doubtful_stretches(readings):
+        left, right = plot.x(start_ns), plot.x(end_ns)
+        yield (
+            f'<rect class="unsure" x="{left:.1f}" y="{plot.floor - _DOUBT_PX}" width="{max(right - left, 1.5):.1f}" '
+            f'height="{_DOUBT_PX}"><title>doubtful</title></rect>'
+        )
 
 
 def _why(gap: Gap, vital: Vital) -> str:

@@ -12,8 +12,10 @@ from alerts.limits import Rules
 from alerts.notify.message import MARKERS
 from alerts.station import words
 from alerts.station.chart import AlarmBand, ChartContent, Frame, LimitLine, draw
+from alerts.station.desaturations import Desaturation, ShownDesaturation, desaturations, event_bands
+from alerts.station.desaturations import shown as shown_desaturations
 from alerts.station.episodes import Episode, episodes
-from alerts.station.trace import Readings, summary
+from alerts.station.trace import Readings, best_course, doubtful, present, summary
 from alerts.view import OpenAlarm
 from vitals.model import VITALS, Vital
 
@@ -57,6 +59,7 @@ class ShownChart:
     last_at: str
     low: str
     high: str
+    doubtful: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ class Record:
     as_of: str
     charts: list[ShownChart]
     alarms: list[ShownEpisode]
+    desaturations: list[ShownDesaturation]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +100,27 @@ class RecordReader:
         """The patient's record at `now_ns`, its charts `width_px` wide; may raise `WardlightError`."""
         events = self.alarm_log.alarm_events(patient, now_ns - ALARMS_NS, now_ns + 1)
         alarms = episodes(events, [a for a in still_open if a.patient == patient])
+        dips = self._desaturations(patient, now_ns)
         return Record(
             words.clock_with_seconds(now_ns, self.zone),
-            list(self._charts(patient, alarms, now_ns, width_px)),
+            list(self._charts(patient, alarms, dips, now_ns, width_px)),
             [_shown(alarm, now_ns, self.zone) for alarm in alarms],
+            shown_desaturations(dips, self.zone, now_ns),
         )
 
-    def _charts(self, patient: str, alarms: Sequence[Episode], now_ns: int, width_px: int) -> Iterator[ShownChart]:
+    def _desaturations(self, patient: str, now_ns: int) -> list[Desaturation]:
+        told = (Vital.DESATURATION_DEPTH, Vital.DESATURATION_DURATION, Vital.DESATURATION_AREA)
+        return desaturations(*(self.history.samples(patient, v, now_ns - ALARMS_NS, now_ns + 1) for v in told))
+
+    def _charts(
+        self, patient: str, alarms: Sequence[Episode], dips: Sequence[Desaturation], now_ns: int, width_px: int
+    ) -> Iterator[ShownChart]:
         start_ns, rules = now_ns - CHART_NS, self.limits(patient)
-        readings = {vital: self.history.samples(patient, vital, start_ns, now_ns + 1) for vital in USUAL}
+        readings = _courses({v: self.history.samples(patient, v, start_ns, now_ns + 1) for v in USUAL})
         for vital in _worth_a_chart(readings):
-            content = ChartContent(
-                vital, readings[vital], USUAL[vital], limit_lines(rules, vital), alarm_bands(alarms, vital, self.zone)
-            )
+            bands = alarm_bands(alarms, vital, self.zone)
+            bands += event_bands(dips, self.zone) if vital is Vital.SPO2 else []
+            content = ChartContent(vital, readings[vital], USUAL[vital], limit_lines(rules, vital), bands)
             heard = len(readings[vital].sampled_at_ns) > 0
             svg = draw(content, Frame(start_ns, now_ns, width_px, CHART_HEIGHT_PX), self.zone) if heard else ""
             yield self._chart(content, svg)
@@ -116,6 +128,7 @@ class RecordReader:
     def _chart(self, content: ChartContent, svg: str) -> ShownChart:
         found, vital = summary(content.readings), content.vital
         texts = ("", "", "", "")
+        unsure = bool((doubtful(content.readings) & present(content.readings)).any())
         if found is not None:
             texts = (
                 words.number(vital, found.last),
@@ -123,7 +136,7 @@ class RecordReader:
                 words.number(vital, found.low),
                 words.number(vital, found.high),
             )
-        return ShownChart(vital.name.lower(), words.SHORT_LABELS[vital], VITALS[vital].unit, svg, *texts)
+        return ShownChart(vital.name.lower(), words.SHORT_LABELS[vital], VITALS[vital].unit, svg, *texts, unsure)
 
 
 def limit_lines(rules: Rules, vital: Vital) -> list[LimitLine]:
@@ -145,9 +158,19 @@ def alarm_bands(alarms: Sequence[Episode], vital: Vital, zone: tzinfo) -> list[A
     ]
 
 
+def _courses(readings: dict[Vital, Readings]) -> dict[Vital, Readings]:
+    """The patient's best values where there are any; the optical pulse is then part of the heart rate."""
+    heart, pulse = readings[Vital.HEART_RATE], readings[Vital.PULSE_RATE]
+    found = {vital: best_course(own) or own for vital, own in readings.items()}
+    if (rate := best_course(heart, pulse)) is not None:
+        found[Vital.HEART_RATE] = rate
+        del found[Vital.PULSE_RATE]
+    return found
+
+
 def _worth_a_chart(readings: dict[Vital, Readings]) -> list[Vital]:
     """SpO₂ and respiration always; of the two pulses those with readings, and the optical one when neither has."""
-    pulses = [v for v in (Vital.HEART_RATE, Vital.PULSE_RATE) if len(readings[v].sampled_at_ns)]
+    pulses = [v for v in (Vital.HEART_RATE, Vital.PULSE_RATE) if v in readings and len(readings[v].sampled_at_ns)]
     return [Vital.SPO2, *(pulses or [Vital.PULSE_RATE]), Vital.RESP_RATE]
 
 

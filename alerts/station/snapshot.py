@@ -17,7 +17,7 @@ from alerts.events import Kind, Priority
 from alerts.notify.message import MARKERS
 from alerts.station import words
 from alerts.view import STALE_NS, OpenAlarm, Tile, TileVital
-from vitals.model import VITALS, Quality, Reason, Vital
+from vitals.model import VITALS, Reason, Vital
 
 PULSES: Final = (Vital.HEART_RATE, Vital.PULSE_RATE)  # one place on the tile: the ECG's if it is current
 SHOWN: Final = (Vital.SPO2, *PULSES, Vital.RESP_RATE)
@@ -26,7 +26,10 @@ BEDS_NAMED: Final = 24  # of a gateway's alarm; more are counted
 
 
 class ShownVital(msgspec.Struct, frozen=True):
-    """One number of a tile. `text` is empty when there is none, then `why` says so; `last` is the last there was."""
+    """One number of a tile. `text` is empty when there is none, then `why` says so; `last` is the last there was.
+
+    `source`: what kind of device measured it; `doubt`: what is doubtful about it.
+    """
 
     vital: str
     label: str
@@ -35,8 +38,19 @@ class ShownVital(msgspec.Struct, frozen=True):
     why: str
     last: str
     age_s: float | None
+    source: str
     doubt: str
     priority: str
+
+
+class ShownSource(msgspec.Struct, frozen=True):
+    """What one device says of one vital. `used`: whether that is what the tile shows."""
+
+    key: str
+    device: str
+    kind: str
+    used: bool
+    reading: ShownVital
 
 
 class ShownTile(msgspec.Struct, frozen=True):
@@ -58,6 +72,7 @@ class ShownTile(msgspec.Struct, frozen=True):
     silent_s: float | None
     battery: str
     vitals: list[ShownVital]
+    sources: list[ShownSource]
 
 
 class ShownAlarm(msgspec.Struct, frozen=True):
@@ -140,6 +155,7 @@ def _tile(tile: Tile, alarm: OpenAlarm | None, now_ns: int, zone: tzinfo) -> Sho
         silent_s=None if seen_ns is None else max(0.0, (now_ns - seen_ns) / words.NS),
         battery=_battery(tile.battery_pct),
         vitals=[_vital(vital, now_ns) for vital in _shown(tile.vitals)],
+        sources=[_source(source, tile, now_ns) for source in tile.sources],
     )
 
 
@@ -173,8 +189,20 @@ def _vital(vital: TileVital, now_ns: int) -> ShownVital:
         why=words.reason(vital.reason, vital.vital),
         last="" if vital.last_value is None else words.number(vital.vital, vital.last_value),
         age_s=vital.age_s(now_ns),
-        doubt=words.QUALITIES[Quality(vital.quality)],
+        source=words.ORIGINS[vital.origin],
+        doubt=words.doubt(vital),
         priority=_priority(vital.priority),
+    )
+
+
+def _source(source: TileVital, tile: Tile, now_ns: int) -> ShownSource:
+    alike = PULSES if source.vital in PULSES else (source.vital,)
+    return ShownSource(
+        key=f"{source.device}/{source.vital.name.lower()}",
+        device=source.device,
+        kind=words.ORIGINS[source.origin],
+        used=any(v.device == source.device and v.vital in alike for v in _shown(tile.vitals)),
+        reading=_vital(source, now_ns),
     )
 
 
@@ -199,7 +227,7 @@ def _alarm(alarm: OpenAlarm, now_ns: int, zone: tzinfo) -> ShownAlarm:
 
 
 def _detail(alarm: OpenAlarm) -> str:
-    parts = [alarm.detail, alarm.gateway if not alarm.patient else ""]
+    parts = [words.caution(alarm.condition), alarm.detail, alarm.gateway if not alarm.patient else ""]
     if alarm.beds:
         named = ", ".join(sorted(alarm.beds, key=bed_order)[:BEDS_NAMED])
         more = f" and {len(alarm.beds) - BEDS_NAMED} more" if len(alarm.beds) > BEDS_NAMED else ""

@@ -6,13 +6,14 @@ came late.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from vitals.derived import is_best
 from vitals.model import Quality, Reason
 
 Indices: TypeAlias = npt.NDArray[np.intp]
@@ -28,9 +29,11 @@ LATE_INTERVALS: Final = 3  # a stream's own pace counts: three intervals without
 class Readings(Protocol):
     """Readings of one vital, oldest first: arrays of one length, `value` NaN where `reason` is not `PRESENT`.
 
-    `device`: a number for each of the devices that measured it, which may be several at a time.
+    `device`: index into `devices`; several may have measured it at a time.
     """
 
+    @property
+    def devices(self) -> Sequence[str]: ...
     @property
     def device(self) -> npt.NDArray[np.uint32]: ...
     @property
@@ -41,6 +44,18 @@ class Readings(Protocol):
     def reason(self) -> npt.NDArray[np.uint8]: ...
     @property
     def quality(self) -> npt.NDArray[np.uint8]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """Readings that were chosen from others."""
+
+    devices: tuple[str, ...]
+    device: npt.NDArray[np.uint32]
+    sampled_at_ns: Times
+    value: Numbers
+    reason: npt.NDArray[np.uint8]
+    quality: npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +77,48 @@ class Summary:
     last_at_ns: int
 
 
+def best_course(*several: Readings) -> Course | None:
+    """The patient's best values among readings that tell the same, and the devices' own for the times without any.
+
+    `None` when there never was a best value.
+    """
+    joined = _joined(several)
+    best = np.array([is_best(device) for device in joined.devices], np.bool_)[joined.device]
+    if not best.any():
+        return None
+    known = joined.sampled_at_ns[best]
+    after = np.searchsorted(known, joined.sampled_at_ns)
+    since = joined.sampled_at_ns - known[np.maximum(after - 1, 0)]
+    until = known[np.minimum(after, known.size - 1)] - joined.sampled_at_ns
+    alone = (np.abs(since) > LATE_MOST_NS) & (np.abs(until) > LATE_MOST_NS)
+    return _chosen(joined, np.flatnonzero(best | alone))
+
+
+def _joined(several: Sequence[Readings]) -> Course:
+    """All readings, oldest first, each with the number that its device has among all."""
+    first = np.cumsum([0, *(len(readings.devices) for readings in several)])
+    course = Course(
+        tuple(device for readings in several for device in readings.devices),
+        np.concatenate([r.device + np.uint32(n) for r, n in zip(several, first[:-1], strict=True)]),
+        np.concatenate([readings.sampled_at_ns for readings in several]),
+        np.concatenate([readings.value for readings in several]),
+        np.concatenate([readings.reason for readings in several]),
+        np.concatenate([readings.quality for readings in several]),
+    )
+    return _chosen(course, np.argsort(course.sampled_at_ns, kind="stable"))
+
+
+def _chosen(course: Course, rows: Indices) -> Course:
+    return Course(
+        course.devices,
+        course.device[rows],
+        course.sampled_at_ns[rows],
+        course.value[rows],
+        course.reason[rows],
+        course.quality[rows],
+    )
+
+
 def present(readings: Readings) -> npt.NDArray[np.bool_]:
     """Where there is a value."""
     measured: npt.NDArray[np.bool_] = np.isfinite(readings.value) & (readings.reason == int(Reason.PRESENT))
@@ -72,6 +129,16 @@ def doubtful(readings: Readings) -> npt.NDArray[np.bool_]:
     """Where a value is not to be relied on: poor signal, or a test mode."""
     unsure: npt.NDArray[np.bool_] = readings.quality >= int(Quality.DOUBTFUL)
     return unsure
+
+
+def doubtful_stretches(readings: Readings) -> list[tuple[int, int]]:
+    """From when to when values were doubtful without a break, device by device."""
+    unsure, times = doubtful(readings), readings.sampled_at_ns
+    found = []
+    for run in runs(readings):
+        edges = np.flatnonzero(np.diff(np.concatenate(([0], unsure[run].astype(np.int8), [0]))))
+        found += [(int(times[run[a]]), int(times[run[b - 1]])) for a, b in edges.reshape(-1, 2).tolist()]
+    return found
 
 
 def late_after_ns(times: Times) -> int:

@@ -7,8 +7,9 @@ from datetime import datetime, tzinfo
 from types import MappingProxyType
 from typing import Final
 
-from alerts.events import BATTERY_LOW
+from alerts.events import ADVISORIES, BATTERY_LOW
 from alerts.notify.message import condition_name
+from alerts.view import Doubt, Origin, TileVital
 from vitals.model import VITAL_BY_NAME, VITALS, Quality, Reason, Vital
 
 NS: Final = 1_000_000_000
@@ -37,9 +38,30 @@ QUALITIES: Final[Mapping[Quality, str]] = MappingProxyType(
     {
         Quality.UNKNOWN: "",
         Quality.USABLE: "",
-        Quality.DOUBTFUL: "doubtful signal",
+        Quality.DOUBTFUL: "doubtful, poor signal",
         Quality.UNUSABLE: "unusable signal",
         Quality.TEST: "test mode",
+    }
+)
+
+DOUBTS: Final[Mapping[Doubt, str]] = MappingProxyType(
+    {
+        Doubt.NONE: "",
+        Doubt.POOR_SIGNAL: "doubtful, poor signal",
+        Doubt.LOW_PERFUSION: "doubtful, little blood flow at the sensor",
+        Doubt.SOURCES_DISAGREE: "doubtful, the devices disagree",
+        Doubt.PULSE_DISAGREES: "doubtful, its pulse is not the heart's",
+    }
+)
+
+ORIGINS: Final[Mapping[Origin, str]] = MappingProxyType(
+    {
+        Origin.UNKNOWN: "",
+        Origin.STRAP: "strap",
+        Origin.PATCH: "patch",
+        Origin.OXIMETER: "oximeter",
+        Origin.OPTICAL: "optical sensor",
+        Origin.PULSE_WAVE: "from pulse wave",
     }
 )
 
@@ -72,11 +94,21 @@ def condition(name: str) -> str:
     return f"{SHORT_LABELS[vital]} {name.rpartition('_')[2]}"
 
 
+def caution(condition: str) -> str:
+    """What an advisory is not; `""` for an alarm."""
+    return "a suspicion from the intervals between beats, not a diagnosis" if condition in ADVISORIES else ""
+
+
 def reason(why: Reason, vital: Vital | None = None) -> str:
     """The reason for a missing value in words; a chest strap is not worn on a finger."""
     if why is Reason.PROBE_OFF and vital in (Vital.HEART_RATE, Vital.RR_INTERVAL):
         return "strap off"
     return REASONS[why]
+
+
+def doubt(reading: TileVital) -> str:
+    """What is doubtful about a value, or that it is no measurement of the patient; `""` for nothing."""
+    return DOUBTS[reading.doubt] or QUALITIES[reading.quality]
 
 
 def number(vital: Vital, value: float) -> str:

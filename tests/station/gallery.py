@@ -23,7 +23,7 @@ from alerts.alarms import Acknowledged
 from alerts.events import AlarmEvent, Kind, Priority, Transition
 from alerts.limits import Level, Rule, Rules, Source
 from alerts.station.app import create_app, serve_station
-from alerts.view import OpenAlarm, Tile, TileVital
+from alerts.view import Doubt, OpenAlarm, Origin, Tile, TileVital
 from vitals.model import Quality, Reason, Vital
 
 NS = 1_000_000_000
@@ -40,7 +40,7 @@ class Bed:
     bed: str
     values: dict[Vital, tuple[float, float]]
     why: dict[Vital, Reason] = field(default_factory=dict)
-    doubtful: frozenset[Vital] = frozenset()
+    doubtful: dict[Vital, Doubt] = field(default_factory=dict)
     reason: Reason = Reason.PRESENT
     battery_pct: float | None = 80.0
 
@@ -72,7 +72,12 @@ BEDS = (
         dict.fromkeys((S, H, R), Reason.GATEWAY_DOWN),
         reason=Reason.GATEWAY_DOWN,
     ),
-    Bed("3-08", {S: (91, 0.9), P: (77, 0.9)}, {R: Reason.POOR_SIGNAL}, frozenset({S, P})),
+    Bed(
+        "3-08",
+        {S: (91, 0.9), H: (77, 0.9)},
+        {R: Reason.POOR_SIGNAL},
+        {S: Doubt.LOW_PERFUSION, H: Doubt.SOURCES_DISAGREE},
+    ),
     Bed("3-09", {}, dict.fromkeys((S, P, R), Reason.NEVER_SEEN), reason=Reason.NEVER_SEEN, battery_pct=None),
     Bed("3-10", {S: (98, 0.5), H: (59, 0.5), R: (13, 1.0)}, battery_pct=12.0),
     Bed("3-11", {S: (95, 45.0), H: (102, 0.4), R: (19, 1.2)}, {S: Reason.RADIO_LOST}),
@@ -92,6 +97,18 @@ OPEN = {
 }
 TAKEN = {"a-0301": "KS", "a-1001": "KS"}
 GATEWAY_BEDS = ("3-06", "3-07")
+DEVICES = {
+    S: ("ox-1", Origin.OXIMETER),
+    P: ("ox-1", Origin.OXIMETER),
+    H: ("strap-1", Origin.STRAP),
+    R: ("ox-1:ppg", Origin.PULSE_WAVE),
+}
+DIP = {
+    Vital.DESATURATION_DEPTH: 6.0,
+    Vital.DESATURATION_DURATION: 75.0,
+    Vital.DESATURATION_AREA: 260.0,
+}
+DIP_S = (1290, 1215)  # one desaturation: began and ended so many seconds ago
 
 
 @dataclass(frozen=True)
@@ -102,6 +119,10 @@ class Columns:
     value: npt.NDArray[np.float64]
     reason: npt.NDArray[np.uint8]
     quality: npt.NDArray[np.uint8]
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        return ("ox-1",)
 
     @property
     def device(self) -> npt.NDArray[np.uint32]:
@@ -145,6 +166,9 @@ class PretendedWard:
 
     def samples(self, patient: str, vital: Vital, start_ns: int, end_ns: int) -> Columns:
         bed = next(bed for bed in self.beds if bed.patient == patient)
+        if vital in DIP and S in bed.values:
+            at_ns = np.array([end_ns // NS * NS - DIP_S[1] * NS], np.int64)
+            return Columns(at_ns, np.array([DIP[vital]]), np.zeros(1, np.uint8), np.full(1, Quality.USABLE, np.uint8))
         if vital not in bed.values:
             return Columns(np.empty(0, np.int64), np.empty(0), np.empty(0, np.uint8), np.empty(0, np.uint8))
         times = np.arange(start_ns // NS + 1, end_ns // NS, dtype=np.int64) * NS
@@ -229,13 +253,27 @@ class PretendedWard:
             reason=bed.reason,
             vitals=tuple(self._vital(bed, vital, own) for vital in sorted(shown)),
             battery_pct=bed.battery_pct,
+            sources=tuple(self._sources(bed)),
             priority=worst,
             acknowledged=bool(own) and not any(a.audible for a in own if a.priority is worst),
         )
 
+    def _sources(self, bed: Bed) -> Iterator[TileVital]:
+        """What each device says: what the tile shows, and an oximeter's own pulse beside a strap."""
+        for vital in sorted(set(bed.values) | set(bed.why)):
+            yield replace(self._vital(bed, vital, []), doubt=Doubt.NONE, quality=Quality.USABLE)
+        if {S, H} <= set(bed.values) and not bed.why.get(S):
+            own = self._vital(bed, H, [])
+            pulse = None if own.value is None else own.value + (41 if H in bed.doubtful else 1)
+            yield replace(
+                own, vital=P, value=pulse, device=DEVICES[P][0], origin=DEVICES[P][1], quality=Quality.DOUBTFUL,
+                doubt=Doubt.POOR_SIGNAL,
+            )  # fmt: skip
+
     def _vital(self, bed: Bed, vital: Vital, own: list[OpenAlarm]) -> TileVital:
         value, age_s = bed.values.get(vital, (None, 0.0))
         why = bed.why.get(vital, Reason.PRESENT)
+        device, origin = DEVICES[vital]
         return TileVital(
             vital=vital,
             value=value if why is Reason.PRESENT else None,
@@ -243,7 +281,9 @@ class PretendedWard:
             quality=Quality.DOUBTFUL if vital in bed.doubtful else Quality.USABLE,
             sampled_at_ns=None if value is None else self.now_ns() - int(age_s * NS),
             last_value=value,
-            device="ox-1",
+            device=device,
+            origin=origin,
+            doubt=bed.doubtful.get(vital, Doubt.NONE),
             priority=max((a.priority for a in own if a.condition.startswith(vital.name.lower())), default=None),
         )
 

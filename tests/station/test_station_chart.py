@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from xml.etree import ElementTree as ET
 
@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.station.chart import AlarmBand, ChartContent, Frame, LimitLine, Plot, columns, draw, scale
-from alerts.station.trace import Gap, Summary, extremes, gaps, runs, summary
+from alerts.station.trace import Gap, Summary, best_course, extremes, gaps, runs, summary
 from vitals.model import Quality, Reason, Vital
 
 HOUR_NS = 3600 * NS
@@ -33,6 +33,11 @@ class Columns:
     reason: npt.NDArray[np.uint8]
     quality: npt.NDArray[np.uint8]
     device: npt.NDArray[np.uint32]
+    names: tuple[str, ...] = ()
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        return self.names or tuple(f"d-{n}" for n in range(int(self.device.max(initial=0)) + 1))
 
 
 def readings(
@@ -161,9 +166,40 @@ def test_the_line_has_a_piece_for_each_run_and_a_dot_for_a_lone_reading() -> Non
 def test_a_gap_says_why_and_a_doubtful_stretch_is_marked() -> None:
     samples = [(float(i), 97.0) for i in range(600)] + [(float(i), Reason.PROBE_OFF) for i in range(600, 1500)]
     svg = picture(readings(*samples, doubtful=range(100, 200)))
-    assert [title.text for title in svg.iter("title")] == ["finger out", "no data"]
+    assert [title.text for title in svg.iter("title")] == ["finger out", "no data", "doubtful"]
+    (bar,) = [rect for rect in svg.iter("rect") if rect.get("class") == "unsure"]
+    assert float(bar.get("width", 0)) == pytest.approx(99 / 3600 * 598, abs=0.1)
     kinds = [path.get("class") for path in svg.iter("path") if (path.get("class") or "").startswith("trace")]
     assert kinds == ["trace", "trace doubtful", "trace"]
+
+
+def course(*samples: tuple[str, float, float]) -> Columns:
+    """Readings of named devices."""
+    names = sorted({name for name, _, _ in samples})
+    found = readings(*((at_s, value) for _, at_s, value in samples), device=[names.index(n) for n, _, _ in samples])
+    return replace(found, names=tuple(names))
+
+
+def test_of_best_values_and_the_devices_behind_them_the_best_are_drawn() -> None:
+    heart = course(*(("P-1:best", at_s, 80.0) for at_s in range(100)), *(("strap", at_s, 80.0) for at_s in range(100)))
+    pulse = course(*(("ox", at_s, 165.0) for at_s in range(100)))
+    found = best_course(heart, pulse)
+    assert found is not None
+    assert {found.devices[number] for number in found.device} == {"P-1:best"}
+    assert found.sampled_at_ns.size == 100
+
+
+def test_a_time_without_best_values_shows_what_the_devices_said() -> None:
+    pulse = course(*(("ox", at_s, 90.0) for at_s in range(300)))
+    found = best_course(course(*(("P-1:best", at_s, 80.0) for at_s in range(100))), pulse)
+    assert found is not None
+    times_s = (found.sampled_at_ns - START_NS) // NS
+    assert times_s.tolist() == [*range(100), *range(130, 300)]
+    assert set(found.value[times_s >= 130]) == {90.0}
+
+
+def test_without_best_values_nothing_is_chosen() -> None:
+    assert best_course(course(("ox", 1, 90.0))) is None
 
 
 def test_limits_and_alarm_periods_are_drawn_inside_the_picture() -> None:

@@ -14,7 +14,7 @@ from alerts.events import Priority
 from alerts.station import words
 from alerts.station.board import Board
 from alerts.station.snapshot import ShownAlarm, ShownTile, bed_order, show_alarms, show_tiles
-from alerts.view import Tile, TileVital
+from alerts.view import Doubt, Origin, Tile, TileVital
 from vitals.model import Quality, Reason, Vital
 
 
@@ -78,8 +78,38 @@ def test_of_two_pulses_the_current_one_is_shown(heart_rate: float | None, pulse_
     assert [v.label for v in shown.vitals] == [label]
 
 
-def test_a_doubtful_value_is_marked(ward: PretendedWard) -> None:
-    assert [v.doubt for v in tile_of(ward, "3-08").vitals] == ["doubtful signal", "doubtful signal", ""]
+def test_a_doubtful_value_says_what_is_doubtful(ward: PretendedWard) -> None:
+    assert [v.doubt for v in tile_of(ward, "3-08").vitals] == [
+        "doubtful, little blood flow at the sensor",
+        "doubtful, the devices disagree",
+        "",
+    ]
+
+
+@pytest.mark.parametrize("kind", list(Doubt))
+def test_every_doubt_has_words(kind: Doubt) -> None:
+    assert bool(words.DOUBTS[kind]) is (kind is not Doubt.NONE)
+
+
+def test_a_value_says_what_kind_of_device_it_comes_from(ward: PretendedWard) -> None:
+    assert [v.source for v in tile_of(ward, "3-01").vitals] == ["oximeter", "strap", "from pulse wave"]
+    assert set(words.ORIGINS) == set(Origin)
+
+
+def test_a_tile_carries_what_each_device_says_and_which_of_it_is_used(ward: PretendedWard) -> None:
+    assert [(s.key, s.kind, s.reading.text, s.reading.doubt, s.used) for s in tile_of(ward, "3-08").sources] == [
+        ("strap-1/heart_rate", "strap", "77", "", True),
+        ("ox-1/spo2", "oximeter", "91", "", True),
+        ("ox-1:ppg/resp_rate", "from pulse wave", "", "", True),
+        ("ox-1/pulse_rate", "oximeter", "118", "doubtful, poor signal", False),
+    ]
+
+
+def test_an_advisory_says_that_it_is_no_diagnosis(ward: PretendedWard) -> None:
+    advisory = replace(ward.alarms()[0], condition="irregular_rhythm", priority=Priority.LOW, value=60.0, limit=50.0)
+    (shown,) = show_alarms([advisory], NOW_NS, ZONE)
+    assert (shown.title, shown.value, shown.limit) == ("Irregular rhythm suspected", "", "")
+    assert shown.detail == "a suspicion from the intervals between beats, not a diagnosis"
 
 
 def test_a_low_battery_is_mentioned_and_a_good_one_is_not(ward: PretendedWard) -> None:

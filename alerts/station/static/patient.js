@@ -3,6 +3,7 @@
 import { Alarms } from "./alarms.js";
 import { Link } from "./link.js";
 import { duration, flashTogether, setText, setUpSettings, showTrouble } from "./screen.js";
+import { Sources } from "./sources.js";
 import { Tiles } from "./tiles.js";
 
 const REFRESH_MS = 10000;
@@ -11,6 +12,7 @@ const main = document.getElementById("main");
 const record = document.getElementById("record");
 const patient = main.dataset.patient;
 const tiles = new Tiles(document.getElementById("tiles"));
+const sources = new Sources(document.getElementById("sources"));
 let readAt = performance.now();
 let trouble = "";
 
@@ -18,6 +20,7 @@ function show(snapshot) {
   const own = snapshot.tiles.filter((tile) => tile.patient === patient);
   const bed = own[0]?.bed;
   tiles.show(own, snapshot.stale_after_s);
+  sources.show(own[0]?.sources ?? [], snapshot.stale_after_s);
   showTrouble(snapshot.trouble);
   alarms.show(snapshot.alarms.filter((alarm) => alarm.patient === patient || alarm.beds.includes(bed)));
   setText(document.getElementById("clock"), snapshot.clock);
@@ -69,6 +72,7 @@ function readOut(chart, x) {
 setUpSettings();
 const link = new Link(show, (ageS) => {
   tiles.tick(ageS);
+  sources.tick(ageS);
   alarms.tick(ageS);
   judgeRecord();
 });

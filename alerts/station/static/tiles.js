@@ -66,17 +66,23 @@ function name(element, vital) {
   setText(element.querySelector(".unit"), vital.unit);
 }
 
+// Whether a number may be taken for current, and how old it is.
+export function currency(vital, newsAgeS, staleAfterS) {
+  const ageS = vital.age_s === null ? null : vital.age_s + newsAgeS;
+  return [vital.text !== "" && ageS !== null && ageS <= staleAfterS, ageS];
+}
+
 // One number. Returns whether it may be taken for current, and what there is to say about it.
 function paint(element, vital, newsAgeS, staleAfterS) {
-  const ageS = vital.age_s === null ? null : vital.age_s + newsAgeS;
-  const current = vital.text !== "" && ageS !== null && ageS <= staleAfterS;
+  const [current, ageS] = currency(vital, newsAgeS, staleAfterS);
   setClass(element, `vital ${current ? vital.priority : "absent"}${current && vital.doubt ? " doubt" : ""}`);
   setText(element.querySelector(".value"), current ? vital.text : "–");
+  setText(element.querySelector(".source"), current ? vital.source : "");
   setText(element.querySelector(".age"), current ? duration(ageS) : "");
   return [current, current ? vital.doubt : absence(vital, ageS)];
 }
 
-function absence(vital, ageS) {
+export function absence(vital, ageS) {
   const why = vital.why || "no data";
   return ageS === null ? why : `${why} for ${duration(ageS)}${vital.last ? `, was ${vital.last}` : ""}`;
 }
