@@ -77,6 +77,8 @@ class Bluetoothd:
         self._recall()
         await self._group.__aenter__()
         await self.connection.open()
+        for path, interfaces in self.exported().items():
+            self.connection.added(path, interfaces)
         self._watch()
         return self
 

@@ -32,7 +32,7 @@ class Subscriptions:
         assert target.characteristic is not None
         if not target.characteristic.notifies:
             self._connection.fail(call, faults.NOT_SUPPORTED, "Operation is not supported")
-        elif target.path in self._acquired:
+        elif self._held(target.path):
             self._connection.fail(call, faults.NOT_PERMITTED, "Notify acquired")
         else:
             senders = self._sessions.setdefault(target.path, [])
@@ -59,7 +59,7 @@ class Subscriptions:
             self._connection.fail(call, faults.NOT_SUPPORTED, "Operation is not supported")
         elif self._sessions.get(target.path):
             self._connection.fail(call, faults.IN_PROGRESS, "In Progress")
-        elif target.path in self._acquired:
+        elif self._held(target.path):
             self._connection.fail(call, faults.NOT_PERMITTED, "Notify acquired")
         else:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
@@ -69,16 +69,16 @@ class Subscriptions:
 
     def listening(self, path: str) -> bool:
         """Whether a value of this characteristic would reach anybody."""
-        return bool(self._sessions.get(path)) or path in self._acquired
+        return bool(self._sessions.get(path)) or self._held(path)
 
     @property
     def paths(self) -> list[str]:
         """The characteristics that somebody listens to."""
-        return [path for path in {**self._sessions, **self._acquired} if self.listening(path)]
+        return [path for path in [*self._sessions, *self._acquired] if self.listening(path)]
 
     def deliver(self, path: str, value: bytes, on_delivered: Callable[[int], None]) -> bool:
         """Send a value to whoever listens; `on_delivered(copies)` once all is sent. Whether anything was accepted."""
-        if path in self._acquired:
+        if self._held(path):
             return self._write(path, value, on_delivered)
         copies = len(self._sessions.get(path, ()))
         changed = Variant("ay", value)
@@ -104,15 +104,24 @@ class Subscriptions:
         self.unlink()
         self._sessions.clear()
 
+    def _held(self, path: str) -> bool:
+        """Whether a client has acquired the characteristic and still has its end of the socket."""
+        if path not in self._acquired:
+            return False
+        try:
+            ended = not self._acquired[path].recv(1)
+        except BlockingIOError:
+            ended = False
+        if ended:
+            self._release(path)
+            self._tell(path, "NotifyAcquired", on=False)
+        return not ended
+
     def _write(self, path: str, value: bytes, on_delivered: Callable[[int], None]) -> bool:
         try:
             os.write(self._acquired[path].fileno(), value)
-        except BlockingIOError:
-            return False  # the client does not read: its loss, as on a real controller
         except OSError:
-            self._release(path)
-            self._tell(path, "NotifyAcquired", on=False)
-            return False
+            return False  # the client does not read, or has just gone: its loss, as with a real bluetoothd
         on_delivered(1)
         return True
 
