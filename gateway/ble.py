@@ -28,7 +28,6 @@ from gateway.slots import Slots, crowded
 from gateway.supervisor import Supervisor
 from gateway.wearables import Wearable, Wearables
 
-ADOPT_EVERY_S: Final = 5.0  # to look for wearables that BlueZ still holds; they do not advertise
 FAREWELL_S: Final = 15.0  # for all links to be closed at the end
 
 OnHeard = Callable[[str, Heard, "int | None", int], None]
@@ -66,6 +65,7 @@ class Radio:
         self._wake = asyncio.Event()
         self._closing: set[asyncio.Task[None]] = set()
         self._without_slot: Mapping[str, tuple[str, ...]] = {}
+        self._admit()
 
     async def run(self) -> None:
         """Connect to what is allowed until cancelled, then close every link. Nothing a radio does ends it."""
@@ -78,7 +78,7 @@ class Radio:
             on_change=self._wake.set,
         )
         try:
-            self._admit()
+            self._supervisor.need(len(self._wearables) > 0)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._watch.run(), name="watch BlueZ")
                 tasks.create_task(self._keep_time(), name="deadlines")
@@ -89,8 +89,7 @@ class Radio:
     async def set_allowed(self, allowed: Mapping[str, AllowedDevice]) -> None:
         """These from now on, by address. Who is no longer among them, or has other settings, is disconnected."""
         self._allowed = allowed
-        if self._supervisor is not None:
-            self._admit()
+        self._admit()
 
     def snapshot(self) -> RadioStatus:
         """How everything is now."""
@@ -145,7 +144,7 @@ class Radio:
         """After a kill, BlueZ may hold wearables that were connected: they do not advertise, but can be taken over."""
         assert self._supervisor is not None
         while True:
-            await asyncio.sleep(ADOPT_EVERY_S)
+            await asyncio.sleep(self._settings.adopt_s)
             for wearable in self._wearables:
                 state = self._roster.sessions.get(wearable.allowed.name)
                 if not self._watch.view.running or (state is not None and state.phase is not Phase.AWAY):

@@ -77,7 +77,7 @@ async def bounded(call: Coroutine[Any, Any, T], within_s: float, what: str) -> T
     try:
         return task.result()
     except _ERRORS as error:
-        raise RadioCallError(f"{what}: {error or type(error).__name__}") from error
+        raise RadioCallError(f"{what}: {str(error) or type(error).__name__}") from error
     except asyncio.CancelledError as error:  # of the call, not of ours: bleak was torn down under it
         raise RadioCallError(f"{what}: cancelled") from error
 

@@ -53,6 +53,7 @@ class RadioSettings:
     budget: Mapping[str, int] = field(default_factory=dict)
     scan_while_connecting: bool = False
     call_s: float = 10.0
+    adopt_s: float = 5.0  # how often to look for wearables that BlueZ holds although nobody here does
     disconnect_s: float = 8.0  # BlueZ needs about 2 s, and sometimes never answers
     limits: Limits = field(default_factory=Limits)
     policy: Policy = field(default_factory=Policy)
