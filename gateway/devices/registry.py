@@ -7,12 +7,21 @@ from __future__ import annotations
 
 from typing import Final
 
+from gateway.devices import nonin
+from gateway.devices.berrymed import BerryDriver
+from gateway.devices.creative import CreativeDriver
 from gateway.devices.driver import Driver, Seen
 from gateway.devices.heart_rate import HeartRateDriver
+from gateway.devices.jumper import JumperDriver
 from gateway.devices.pulse_oximeter import PulseOximeterDriver
 from gateway.devices.thermometer import ThermometerDriver
 
-VENDORS: Final[tuple[Driver, ...]] = ()
+VENDORS: Final[tuple[Driver, ...]] = (
+    *nonin.drivers(),
+    BerryDriver(),
+    JumperDriver(),
+    CreativeDriver(),
+)
 GENERIC: Final[tuple[Driver, ...]] = (PulseOximeterDriver(), HeartRateDriver(), ThermometerDriver())
 DRIVERS: Final[tuple[Driver, ...]] = (*VENDORS, *GENERIC)
 

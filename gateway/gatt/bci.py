@@ -1,7 +1,7 @@
 """The BCI protocol of oximeters, as BerryMed speaks it: packets of five bytes, a hundred a second. Pure.
 
-Only the first byte of a packet has its highest bit set. One open decoder takes "no signal" for its reverse; the vendor's
-document is followed.
+Only the first byte of a packet has its highest bit set. One open decoder takes "no signal" for its reverse; the
+vendor's document is followed.
 """
 
 from __future__ import annotations

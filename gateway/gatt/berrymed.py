@@ -20,6 +20,7 @@ NOTIFY: Final = "49535343-1e4d-4bd9-ba61-23c647249616"
 WRITE: Final = "49535343-8841-43f4-a8d4-ecbe34729bb3"
 
 BERRY_SIZE: Final = 20
+PLETH_RATES_HZ: Final = (50, 100, 200)  # packet frequencies that make a pulse wave
 BERRY_SYNC: Final = b"\xff\xaa"
 _NO_PULSE_RATE: Final = 0xFF
 _NO_SPO2: Final = 0x7F
