@@ -230,7 +230,7 @@ def _gaps(content: ChartContent, plot: Plot) -> Iterator[str]:
 
 
 def _doubts(readings: Readings, plot: Plot) -> Iterator[str]:
-    """A bar along the floor under what is doubtful: a dotted line alone is missed where it is short."""
+    """A bar along the floor under what is doubtful: a fainter line alone is missed where it is short."""
     for start_ns, end_ns in doubtful_stretches(readings):
         left, right = plot.x(start_ns), plot.x(end_ns)
         yield (

@@ -61,7 +61,7 @@ ORIGINS: Final[Mapping[Origin, str]] = MappingProxyType(
         Origin.PATCH: "patch",
         Origin.OXIMETER: "oximeter",
         Origin.OPTICAL: "optical sensor",
-        Origin.PULSE_WAVE: "from pulse wave",
+        Origin.PULSE_WAVE: "pulse wave",
     }
 )
 

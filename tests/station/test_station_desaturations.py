@@ -41,4 +41,4 @@ async def test_the_page_lists_them_apart_from_the_alarms(client: httpx.AsyncClie
     page = (await client.get("/patients/P-0001/record?width=700")).text
     assert "Desaturations of the last 24 hours: 1" in page
     assert len(re.findall(r'class="band event"', page)) == 1
-    assert "dotted: doubtful" in page
+    assert "grey bar: doubtful" in page

@@ -92,7 +92,7 @@ def test_every_doubt_has_words(kind: Doubt) -> None:
 
 
 def test_a_value_says_what_kind_of_device_it_comes_from(ward: PretendedWard) -> None:
-    assert [v.source for v in tile_of(ward, "3-01").vitals] == ["oximeter", "strap", "from pulse wave"]
+    assert [v.source for v in tile_of(ward, "3-01").vitals] == ["oximeter", "strap", "pulse wave"]
     assert set(words.ORIGINS) == set(Origin)
 
 
@@ -100,7 +100,7 @@ def test_a_tile_carries_what_each_device_says_and_which_of_it_is_used(ward: Pret
     assert [(s.key, s.kind, s.reading.text, s.reading.doubt, s.used) for s in tile_of(ward, "3-08").sources] == [
         ("strap-1/heart_rate", "strap", "77", "", True),
         ("ox-1/spo2", "oximeter", "91", "", True),
-        ("ox-1:ppg/resp_rate", "from pulse wave", "", "", True),
+        ("ox-1:ppg/resp_rate", "pulse wave", "", "", True),
         ("ox-1/pulse_rate", "oximeter", "118", "doubtful, poor signal", False),
     ]
 
