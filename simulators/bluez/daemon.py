@@ -65,7 +65,10 @@ class Bluetoothd:
         self.spec = spec
         self.gone = asyncio.Event()  # the bus has gone
         self._ledger = Ledger(spec.ledger)
-        self.peripherals = {p.address: Peripheral(p, wearables.make(p), self._ledger) for p in spec.peripherals}
+        self.peripherals = {
+            p.address: Peripheral(p, wearables.make(p), self._ledger, second_s=spec.timing.second_s)
+            for p in spec.peripherals
+        }
         self.adapters: dict[str, Adapter] = {}
         self._group = asyncio.TaskGroup()
         self._tasks: list[asyncio.Task[None]] = []

@@ -27,8 +27,9 @@ RSSI_SWING_DB: Final = 6
 class Peripheral:
     """A wearable in the air. At most one adapter is connected to it; `seconds`: how long it has lived."""
 
-    def __init__(self, spec: PeripheralSpec, wearable: Wearable, ledger: Ledger) -> None:
+    def __init__(self, spec: PeripheralSpec, wearable: Wearable, ledger: Ledger, *, second_s: float) -> None:
         self.spec = spec
+        self._second_s = second_s
         self.profile: Profile = wearable.profile
         self.moves = 0  # how often its GATT table has been rearranged
         self.seconds = 0
@@ -104,8 +105,11 @@ class Peripheral:
 
     # ── living ──
 
-    def live(self, *, aloud: bool = True) -> None:
-        """One second further; not `aloud`: catching up with seconds in which nobody could listen."""
+    def live(self, due_s: float, *, aloud: bool) -> None:
+        """One second further, which was due at `due_s` on the monotonic clock.
+
+        Not `aloud`: catching up with seconds in which nobody could listen.
+        """
         patient, at_s = self.spec.patient, self.seconds
         self._body, second = body.step(self._body, targets_at(patient, at_s))
         noise = np.random.default_rng((self._seed, at_s))
@@ -121,7 +125,7 @@ class Peripheral:
         self.seconds += 1
         self._drop_out(lost=lived.condition.contact is Contact.SILENT)
         if aloud and not self.spec.silent:
-            self.send_all(said)
+            self.send_all(said, due_s)
 
     def _drop_out(self, *, lost: bool) -> None:
         self.out_of_range = lost
@@ -159,20 +163,24 @@ class Peripheral:
         self._state, said = self._wearable.write(self._state, uuid, data)
         return said
 
-    def send_all(self, said: tuple[Notification, ...]) -> None:
-        """Notify each value in its time."""
+    def send_all(self, said: tuple[Notification, ...], since_s: float | None = None) -> None:
+        """Notify each value in its time; `since_s`: what the times count from on the monotonic clock, if not now.
+
+        Absolute times keep the order from second to second however late a second was worked off.
+        """
+        began_s = time.monotonic() if since_s is None else since_s
         for notification in said:
             if notification.after_s <= 0:
                 self.push(notification.uuid, notification.value)
             elif self.connected:
-                self._later(notification)
+                self._later(notification, began_s + notification.after_s * self._second_s)
 
-    def _later(self, notification: Notification) -> None:
+    def _later(self, notification: Notification, at_s: float) -> None:
         def send() -> None:
             self._timers.discard(timer)
             self.push(notification.uuid, notification.value)
 
-        timer = asyncio.get_running_loop().call_later(notification.after_s, send)
+        timer = asyncio.get_running_loop().call_at(at_s, send)  # its clock is the monotonic one
         self._timers.add(timer)
 
     def _gone_silent(self, device: Device) -> bool:
@@ -209,7 +217,7 @@ async def live_on(peripheral: Peripheral, *, started_at_s: float, second_s: floa
         late_s = time.monotonic() - due_s
         if late_s < 0:
             await asyncio.sleep(-late_s)
-        peripheral.live(aloud=late_s < second_s)
+        peripheral.live(due_s, aloud=late_s < second_s)
         if late_s >= 0:
             await asyncio.sleep(0)
 
