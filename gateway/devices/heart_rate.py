@@ -66,7 +66,7 @@ class HeartRateDriver:
         except FrameError as error:
             return state, unusable(uuid, data, error)
 
-    def tick(self, state: HeartRateState, at_monotonic_ns: int) -> tuple[HeartRateState, Heard]:  # noqa: ARG002  Driver
+    def tick(self, state: HeartRateState, at_monotonic_ns: int) -> tuple[HeartRateState, Heard]:  # noqa: ARG002  as every driver
         """Nothing to do."""
         return state, Heard()
 

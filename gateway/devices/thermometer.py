@@ -59,7 +59,7 @@ class ThermometerDriver:
         except FrameError as error:
             return state, unusable(uuid, data, error)
 
-    def tick(self, state: ThermometerState, at_monotonic_ns: int) -> tuple[ThermometerState, Heard]:  # noqa: ARG002  Driver
+    def tick(self, state: ThermometerState, at_monotonic_ns: int) -> tuple[ThermometerState, Heard]:  # noqa: ARG002  as every driver
         """Nothing to do."""
         return state, Heard()
 
