@@ -25,7 +25,8 @@ SHOWN: Final = (
     Vital.PERFUSION_INDEX,
     Vital.BODY_TEMPERATURE,
 )
-APART: Final = {Vital.HEART_RATE: 10.0, Vital.SPO2: 4.0, Vital.RESP_RATE: 4.0}  # a difference worth a word, in its unit
+APART: Final = {Vital.HEART_RATE: 10.0, Vital.SPO2: 4.0, Vital.RESP_RATE: 5.0}  # a difference worth a word, in its unit
+APART_SHARE: Final = 0.15  # of a heart rate, where that is more
 LEAST_PERFUSION_PCT: Final = 0.3  # below it oximeters are known to be unreliable
 
 
@@ -139,7 +140,10 @@ def _doubt(best: TileVital, said: _Said) -> Doubt:
 
 
 def _differ(one: TileVital, other: TileVital) -> bool:
-    return one.value is not None and other.value is not None and abs(one.value - other.value) > APART[one.vital]
+    if one.value is None or other.value is None:
+        return False
+    share = APART_SHARE * one.value if one.vital is Vital.HEART_RATE else 0.0
+    return abs(one.value - other.value) > max(APART[one.vital], share)
 
 
 def _origin(device: str, vitals: set[int]) -> Origin:
