@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "export": ("export", "export_command"),
     "decode": ("decode", "decode_command"),
     "doctor": ("doctor", "doctor_command"),
+    "influx": ("influx", "app"),
     "journal": ("journal", "app"),
     "bench": ("signals_bench", "app"),
 }

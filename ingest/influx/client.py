@@ -26,6 +26,7 @@ from vitals.errors import ConfigurationError, PermanentError, RetryableError
 TIMEOUT_MS: Final = 30_000  # for one POST of 5,000 lines, which takes 50 ms: what takes longer will not come
 _GZIP_LEVEL: Final = 1  # the library's 9 takes eight times as long for a tenth less
 _ANSWERED: Final = 204
+_NOT_FOUND: Final = 404
 _NEARLY: Final = 0.95  # of the time allowed: what failed after that was too slow, not refused
 _TLS_STATUS: Final = 0  # how the library reports a TLS error that urllib3 raised
 _LIFE: Final = re.compile(r"^vm_app_start_timestamp (\S+)$", re.MULTILINE)
@@ -150,8 +151,9 @@ class Client:
         *,
         method: str = "GET",
         content: object = None,
+        absent: str | None = None,
     ) -> str:
-        """The answer to one request; `content` is sent as JSON.
+        """The answer to one request; `content` is sent as JSON. `absent`: the answer to stand for "not found".
 
         Raises `RetryableError` or `PermanentError`, with what to check.
         """
@@ -166,6 +168,8 @@ class Client:
         answer = self._answered(call)
         if answer.status == _ANSWERED:
             return found[0]
+        if answer.status == _NOT_FOUND and absent is not None:
+            return absent
         verdict = judge(answer, 0)
         said = f"influx {self.target.name!r}: {method} {path}: {verdict.reason}"
         if verdict.action is Action.WAIT:
