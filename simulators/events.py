@@ -26,6 +26,7 @@ Condition = Literal[
     "battery_low",
     "gateway_down",
     "clock_untrusted",
+    "irregular_rhythm",
 ]
 
 
@@ -122,6 +123,12 @@ class DropOut(DeviceEvent, tag="drop_out", frozen=True, kw_only=True):
     """The radio link is gone: nothing arrives, and what was measured meanwhile is lost."""
 
 
+class FalsePulse(DeviceEvent, tag="false_pulse", frozen=True, kw_only=True):
+    """Movement that an oximeter counts as the pulse: it says `to` per minute, and nothing of a poor signal."""
+
+    to: HeartRate
+
+
 class BatteryLow(DeviceEvent, tag="battery_low", frozen=True, kw_only=True):
     """The battery is down to `to` percent."""
 
@@ -139,5 +146,5 @@ class ClockJump(Lasting, tag="clock_jump", frozen=True, kw_only=True):
 
 
 VitalEvent: TypeAlias = Desaturation | Tachycardia | Bradycardia | Tachypnoea | Bradypnoea
-PatientEvent: TypeAlias = VitalEvent | Motion | ProbeOff | Searching | DropOut | BatteryLow
+PatientEvent: TypeAlias = VitalEvent | Motion | ProbeOff | Searching | DropOut | FalsePulse | BatteryLow
 GatewayEvent: TypeAlias = GatewayLoss | ClockJump

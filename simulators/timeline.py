@@ -20,6 +20,7 @@ from simulators.events import (
     DeviceEvent,
     DropOut,
     Expect,
+    FalsePulse,
     GatewayEvent,
     GatewayLoss,
     Lasting,
@@ -48,10 +49,11 @@ class Contact(Enum):
 
 @dataclass(frozen=True, slots=True)
 class DeviceCondition:
-    """A device at one second."""
+    """A device at one second. `false_pulse`: the rate per minute that it counts in place of the patient's."""
 
     contact: Contact
     battery_pct: float
+    false_pulse: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +114,16 @@ def ramp_share(event: Ramp, at_s: float) -> float:
 
 def device_at(patient: ScenarioPatient, device: str, at_s: float) -> DeviceCondition:
     """How one of the patient's devices fares at `at_s`."""
-    contact, battery = Contact.WORN, _FULL_BATTERY_PCT
+    contact, battery, false_pulse = Contact.WORN, _FULL_BATTERY_PCT, None
     for event in patient.events:
         if isinstance(event, DeviceEvent) and device == (event.device or patient.devices[0].device):
             if isinstance(event, BatteryLow):
                 battery = event.to if _lasts(event, at_s) else battery
+            elif isinstance(event, FalsePulse):
+                false_pulse = event.to if _lasts(event, at_s) else false_pulse
             else:
                 contact = _contact(event, at_s) or contact
-    return DeviceCondition(contact, battery)
+    return DeviceCondition(contact, battery, false_pulse)
 
 
 def _contact(event: DeviceEvent, at_s: float) -> Contact | None:

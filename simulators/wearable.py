@@ -9,7 +9,7 @@ reading says why, for every vital that it measures, once a second.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -24,6 +24,7 @@ from vitals.model import VITALS, DeviceBatch, Quality, Reason, Sample, Vital, Wa
 _NS: Final = 1_000_000_000
 _DOUBTFUL_MOTION: Final = 0.35  # from here on a real device lowers its quality mark
 _BLIND_MOTION: Final = 0.85  # and from here on it gives no number
+_FALSE_PULSE_MOTION: Final = 0.6  # of the one limb, when an oximeter counts it as the pulse
 _RR_TICKS_PER_S: Final = 1024  # resolution of the RR interval in GATT 0x2A37 (STANDARDS §1.2)
 
 
@@ -67,7 +68,10 @@ def sense(
     measures = MEASURES[worn.kind]
     at_ns = started_at_ns + _NS
     reason, quality = _judge(condition.contact, second.motion)
-    values = _values(second, perfusion_pct)
+    values = dict(_values(second, perfusion_pct))
+    if condition.false_pulse is not None:
+        values[Vital.PULSE_RATE] = condition.false_pulse
+        second = replace(second, motion=max(second.motion, _FALSE_PULSE_MOTION))  # as its wave shows
     samples = [_sample(vital, values[vital], at_ns, reason, quality) for vital in measures.vitals]
     if measures.rr_intervals and reason is Reason.PRESENT:
         samples.extend(_rr_intervals(second, at_ns, quality))

@@ -27,11 +27,12 @@ def sensed(
     *,
     second: BodySecond | None = None,
     battery_due: bool = False,
+    false_pulse: float | None = None,
 ) -> DeviceBatch | None:
     return sense(
         ScenarioDevice("w-1", kind),
         second or a_second(),
-        DeviceCondition(contact, 88.4),
+        DeviceCondition(contact, 88.4, false_pulse),
         started_at_ns=START_NS,
         perfusion_pct=2.04,
         battery_due=battery_due,
@@ -58,6 +59,16 @@ def test_numbers_are_those_of_the_body_as_a_device_rounds_them() -> None:
     assert values[Vital.SPO2] == round(second.spo2_pct)
     assert values[Vital.PULSE_RATE] == round(second.heart_rate_per_min)
     assert values[Vital.PERFUSION_INDEX] == 2.0
+
+
+def test_a_false_pulse_is_told_as_if_it_were_true_and_its_wave_is_another() -> None:
+    batch, still = sensed("oximeter", false_pulse=165.0), sensed("oximeter")
+    assert batch is not None
+    assert still is not None
+    told = {s.vital: (s.value, s.quality) for s in batch.samples}
+    assert told[Vital.PULSE_RATE] == (165.0, Quality.USABLE)
+    assert told[Vital.SPO2] == (round(a_second().spo2_pct), Quality.USABLE)
+    assert batch.waveforms[0].samples != still.waveforms[0].samples
 
 
 def test_a_strap_tells_each_beat_interval_in_1024ths_of_a_second() -> None:
