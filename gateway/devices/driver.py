@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from vitals.model import Quality, Reason, Vital, Waveform
 
@@ -147,3 +147,17 @@ class Driver(Protocol):
     def tick(self, state: Any, at_monotonic_ns: int) -> tuple[Any, Heard]:
         """Let a second pass."""
         ...
+
+
+@runtime_checkable
+class Resumes(Protocol):
+    """A driver that fetches what a device recorded while its link was lost, and so needs to know what it heard."""
+
+    def resume(self, state: Any) -> tuple[Any, tuple[Action, ...]]:
+        """As `Driver.begin`, with the last state of the connection before to the same device."""
+        ...
+
+
+def begin_again(driver: Driver, before: Any | None) -> tuple[Any, tuple[Action, ...]]:
+    """The state of a new connection and what to do first. `before`: the last state of this device's last connection."""
+    return driver.resume(before) if before is not None and isinstance(driver, Resumes) else driver.begin()
