@@ -7,8 +7,8 @@ from typing import Final
 
 from gateway.devices import standard_services
 from gateway.devices.cadence import Cadence, every_minute, every_second
-from gateway.devices.driver import NOTHING, Action, Heard, HeardSample, HeardWave, Seen, Stream, Subscribe
-from gateway.devices.reading import reading, unusable
+from gateway.devices.driver import NOTHING, Action, Heard, HeardSample, Seen, Stream, Subscribe
+from gateway.devices.reading import joined, reading, unusable
 from gateway.devices.trace import CountedTrace, Trace
 from gateway.gatt import creative
 from gateway.gatt.creative import CreativeBattery, CreativeFrame, CreativePleth, CreativeReading, CreativeStream
@@ -58,17 +58,16 @@ class CreativeDriver:
             return _standard(state, uuid, data, at_monotonic_ns)
         stream, frames, skipped = state.stream.feed(data)
         state = replace(state, stream=stream)
-        malformed = [f"sync in {uuid}: {skipped} bytes belong to no frame ({data[:20].hex()})"] if skipped else []
-        samples, waves = list[HeardSample](), list[HeardWave]()
+        parts = []
         for frame in frames:
             try:
                 state, heard = _framed(state, frame, at_monotonic_ns)
             except FrameError as error:
                 heard = unusable(uuid, frame.encode(), error)
-            samples += heard.samples
-            waves += heard.waves
-            malformed += heard.malformed
-        return state, Heard(tuple(samples), tuple(waves), malformed=tuple(malformed))
+            parts.append(heard)
+        if skipped:
+            parts.append(Heard(malformed=(f"sync in {uuid}: {skipped} bytes belong to no frame ({data[:20].hex()})",)))
+        return state, joined(parts)
 
     def tick(self, state: CreativeState, at_monotonic_ns: int) -> tuple[CreativeState, Heard]:
         """Pass on what is left of a pulse wave that stopped."""

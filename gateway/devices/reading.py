@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from gateway.devices.driver import Heard, HeardSample
 from gateway.gatt.frame import FrameError
 from vitals.model import VITALS, Quality, Reason, Vital
@@ -32,6 +34,18 @@ def reading(
 def unusable(uuid: str, data: bytes, error: FrameError) -> Heard:
     """What is heard of a frame that cannot be used: which, why, and its first bytes for who looks into it."""
     return Heard(malformed=(f"{error.reason} in {uuid}: {error} ({data[:20].hex()})",))
+
+
+def joined(parts: Iterable[Heard]) -> Heard:
+    """What several frames of one notification told, in their order."""
+    heard = list(parts)
+    return Heard(
+        tuple(sample for part in heard for sample in part.samples),
+        tuple(wave for part in heard for wave in part.waves),
+        tuple(action for part in heard for action in part.actions),
+        {name: note for part in heard for name, note in part.notes.items()},
+        tuple(complaint for part in heard for complaint in part.malformed),
+    )
 
 
 def surplus(uuid: str, data: bytes) -> tuple[str, ...]:
