@@ -2,7 +2,8 @@
 
 Stored measurements are asked for once per connection, when the features say that there may be some and the device's
 clock could be read: without it nobody knows when they were made, and they stay on the device. They are never deleted
-from it; each connection brings all of them again, at the same times within the clock's reading error.
+from it, because nobody can tell here when they are safe; each connection brings all of them, and `told` knows which
+were passed on before.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from gateway.devices.driver import NOTHING, Action, Heard, HeardSample, Read, Se
 from gateway.devices.reading import reading, surplus, unusable
 from gateway.gatt import racp
 from gateway.gatt.current_time import CURRENT_TIME, CurrentTime
+from gateway.gatt.date_time import DateTime
 from gateway.gatt.frame import FrameError
 from gateway.gatt.plx_features import FEATURES, Feature, PlxFeatures
 from gateway.gatt.plx_status import MeasurementStatus, SensorStatus, judge
@@ -33,6 +35,7 @@ from gateway.gatt.sfloat import Number
 from vitals.model import Quality, Vital
 
 PATIENCE_NS: Final = 30_000_000_000  # without a record: the time-out that the SIG gives a record access procedure
+MOST_TOLD: Final = 1_024  # measurements that are recognised when they come again: more than spot-check devices store
 _STORED: Final = "stored measurements"
 
 
@@ -46,13 +49,17 @@ class Download(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PulseOximeterState:
-    """`records`: received in this download; `deadline_ns`: when it is given up."""
+    """`records`: received in this download; `deadline_ns`: when it is given up.
+
+    `told`: time on the device's clock and reading of the measurements that were passed on, oldest first.
+    """
 
     features: PlxFeatures | None = None
     clock: DeviceClock = NOT_READ
     download: Download = Download.NOT_ASKED
     deadline_ns: int = 0
     records: int = 0
+    told: tuple[tuple[DateTime, Oximetry], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +86,11 @@ class PulseOximeterDriver:
             Read(FEATURES, optional=True),
             *standard_services.ACTIONS,
         )
+
+    def resume(self, state: PulseOximeterState) -> tuple[PulseOximeterState, tuple[Action, ...]]:
+        """As `begin`, after a connection that ended with `state`: what was told then is not told again."""
+        begun, actions = self.begin()
+        return replace(begun, told=state.told), actions
 
     def feed(
         self, state: PulseOximeterState, uuid: str, data: bytes, at_monotonic_ns: int
@@ -149,6 +161,10 @@ def _spot_check(state: PulseOximeterState, said: SpotCheckMeasurement, at_ns: in
     if placed is None:
         told = f"value in {SPOT_CHECK}: a stored measurement without a time that can be believed is left out"
         return state, Heard(malformed=(told,))
+    if measured_at is not None:
+        if placed.stored and (measured_at, said.reading) in state.told:
+            return state, NOTHING
+        state = replace(state, told=(*state.told, (measured_at, said.reading))[-MOST_TOLD:])
     judged = _Judge(state.features, said.measurement_status, said.sensor_status, *placed)
     samples = judged.samples(said.reading, said.pulse_amplitude_pct)
     return state, Heard(samples, notes=state.clock.doubt(said.measured_at), malformed=surplus(SPOT_CHECK, said.surplus))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,11 +11,13 @@ from hypothesis import strategies as st
 
 from gateway.devices.driver import Driver, Heard, Read, Seen, Subscribe, Write
 from gateway.devices.heart_rate import HeartRateDriver
-from gateway.devices.pulse_oximeter import PulseOximeterDriver
+from gateway.devices.pulse_oximeter import MOST_TOLD, PulseOximeterDriver
 from gateway.devices.registry import DRIVERS, GENERIC, driver_for, driver_named
 from gateway.gatt import current_time, heart_rate, plx_features, pulse_oximeter, racp, thermometer
+from gateway.gatt.date_time import DateTime
 from gateway.gatt.frame import uuid16
 from gateway.gatt.heart_rate import HeartRateMeasurement
+from gateway.gatt.pulse_oximeter import Oximetry, SpotCheckMeasurement
 from vitals.model import Quality, Reason, Sample, Vital
 
 SECOND = 1_000_000_000
@@ -132,6 +135,38 @@ def test_a_download_is_asked_for_in_either_order_of_clock_and_features() -> None
             state, heard = driver.feed(state, uuid, clock if uuid == current_time.CURRENT_TIME else features, SECOND)
             actions += heard.actions
         assert actions == [asked]
+
+
+def test_a_measurement_that_was_downloaded_before_is_not_told_again() -> None:
+    driver = PulseOximeterDriver()
+    state, actions = driver.begin()
+    clock, features = bytes.fromhex("E8070B1D170A00050000"), bytes.fromhex("0C00")
+    records = [bytes.fromhex(f"01 5F00 48{pulse:02X} E8070B1D170000") for pulse in (0, 1, 0)]
+    told = []
+    for connection in range(2):
+        start_ns = connection * 3600 * SECOND
+        for uuid, data in [
+            (current_time.CURRENT_TIME, clock),
+            (plx_features.FEATURES, features),
+            *((pulse_oximeter.SPOT_CHECK, record) for record in records),
+        ]:
+            state, heard = driver.feed(state, uuid, data, start_ns)
+            told += heard.samples
+        state, again = driver.resume(state)
+        assert again == actions
+    assert len(told) == 4
+    assert all(sample.stored for sample in told)
+
+
+def test_what_is_remembered_of_a_download_is_bounded() -> None:
+    driver = PulseOximeterDriver()
+    state, _ = driver.begin()
+    for number in range(MOST_TOLD + 10):
+        time = DateTime(2024, 11, 29, number // 3600, number // 60 % 60, number % 60)
+        frame = SpotCheckMeasurement(Oximetry(Decimal(97), Decimal(60)), measured_at=time).encode()
+        state, heard = driver.feed(state, pulse_oximeter.SPOT_CHECK, frame, SECOND)
+        assert len(heard.samples) == 2
+    assert len(state.told) == MOST_TOLD
 
 
 def test_a_fault_of_the_device_outlives_a_number_that_looks_well() -> None:
