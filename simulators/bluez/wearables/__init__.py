@@ -6,15 +6,37 @@ Frames are made by the codecs that the gateway decodes them with; a table of kin
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
 from simulators.bluez.peripheral import PeripheralSpec, Wearable
+from simulators.bluez.wearables.berrymed import BerryMed
+from simulators.bluez.wearables.creative import Creative
+from simulators.bluez.wearables.jumper import Jumper
+from simulators.bluez.wearables.nonin import Nonin
 from simulators.bluez.wearables.plx_oximeter import PlxOximeter
+from simulators.bluez.wearables.polar import Polar
 from simulators.bluez.wearables.strap import Strap
+from simulators.bluez.wearables.thermometer import Thermometer
+from simulators.bluez.wearables.viatom import Viatom
 from vitals.errors import ConfigurationError
 
-KINDS: Final[Mapping[str, Callable[..., Wearable]]] = MappingProxyType({"strap": Strap, "plx": PlxOximeter})
+KINDS: Final[Mapping[str, Callable[..., Wearable]]] = MappingProxyType(
+    {
+        "strap": Strap,
+        "plx": PlxOximeter,
+        "polar-h10": Polar,
+        "polar-sense": partial(Polar, model="Sense"),
+        "viatom": Viatom,
+        "nonin-3230": Nonin,
+        "nonin-3150": partial(Nonin, model="3150"),
+        "berrymed": BerryMed,
+        "jumper": Jumper,
+        "creative": Creative,
+        "thermometer": Thermometer,
+    }
+)
 
 
 def make(spec: PeripheralSpec) -> Wearable:
