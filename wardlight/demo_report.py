@@ -1,4 +1,7 @@
-"""What a demo run proved, as one JSON object: was anything lost, and was every scripted event alarmed. Pure."""
+"""What a demo run proved, as one JSON object: was anything lost, and was every scripted event alarmed and nothing else.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -95,9 +98,11 @@ def compile_report(
         difference.changed,
         difference.example,
     )
+    unexpected = list(_unexpected(opened, expected))
+    arrived = difference.exact and difference.produced > 0 and not gaps and not messages.given_up_by_spools
     alarmed = all(event.alarmed_after_s is not None for event in scripted)
     return DemoReport(
-        ok=difference.exact and difference.produced > 0 and alarmed and not gaps and not messages.given_up_by_spools,
+        ok=arrived and alarmed and not unexpected,
         scenario=scenario,
         transport=transport,
         duration_s=round(duration_s, 1),
@@ -106,7 +111,7 @@ def compile_report(
         gaps=gaps,
         alarms=list(_counts(opened, handed_over_ns)),
         events=scripted,
-        unexpected_alarms=list(_unexpected(opened, expected)),
+        unexpected_alarms=unexpected,
     )
 
 

@@ -98,7 +98,9 @@ def test_a_reading_that_is_not_there_exactly_once_is_not_ok(changes: dict[str, A
 
 def test_an_alarm_that_nobody_scripted_is_named() -> None:
     stray = event(12, number=2, patient="P-9", condition="no_data", priority=Priority.MEDIUM)
-    assert judged(event(9), stray).unexpected_alarms == ["no_data (medium) of P-9"]
+    report = judged(event(9), stray)
+    assert report.unexpected_alarms == ["no_data (medium) of P-9"]
+    assert not report.ok
 
 
 def test_a_step_on_the_way_to_the_expected_priority_is_not_unexpected() -> None:
