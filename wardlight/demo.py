@@ -29,7 +29,7 @@ def demo_command(
 ) -> None:
     """Twelve simulated patients on the real chain: gateways, spools, ingest, store, alarms, station page.
 
-    With --report the exit code is 0 only if no reading was lost, every scripted event was alarmed, and nothing else was.
+    With --report the exit code is 0 only if no reading was lost, and every scripted event was alarmed and nothing else.
 
     [bold]Examples[/]
 
