@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from struct import iter_unpack
 from typing import Annotated, Any, Final
 
 import typer
@@ -27,6 +28,7 @@ from wardlight.explain.words import (
 )
 
 MAX_BYTES: Final = 4096  # eight times the longest attribute value: no frame is longer
+_WIDTHS: Final = {2: "h", 4: "i"}  # bytes of a sample → its letter for `struct`
 PIPED_WIDTH: Final = 120  # characters, where nobody says how wide the paper is
 
 
@@ -94,6 +96,14 @@ def as_record(kind: FrameKind, data: bytes, explained: Explanation) -> dict[str,
                 "stored": sample.stored,
             }
             for sample in explained.heard.samples
+        ],
+        "waves": [
+            {
+                "waveform": wave.waveform.name.lower(),
+                "sample_rate_hz": wave.sample_rate_hz,
+                "samples": [sample for (sample,) in iter_unpack(f"<{_WIDTHS[wave.width_bytes]}", wave.samples)],
+            }
+            for wave in explained.heard.waves
         ],
         "notes": dict(explained.heard.notes),
         "malformed": list(explained.heard.malformed),
