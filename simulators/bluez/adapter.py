@@ -166,8 +166,10 @@ class Adapter:
         self.connection.removed(self.path, [ADAPTER])
 
     def close(self) -> None:
-        """The process ends."""
+        """The process ends, and its sockets with it."""
         self._stop_forgetting()
+        for device in self.devices.values():
+            device.subscriptions.unlink()
 
     def _tell(self, **values: Variant) -> None:
         self.connection.changed(self.path, ADAPTER, values)
