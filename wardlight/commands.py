@@ -25,6 +25,7 @@ SETTINGS: Final[dict[str, Any]] = {
 COMMANDS: Final = {
     "demo": ("demo", "demo_command"),
     "serve": ("serve", "serve_command"),
+    "gateway": ("gateway", "app"),
     "simulate": ("simulate", "simulate_command"),
     "replay": ("replay", "replay_command"),
     "alarms": ("alarms", "alarms_command"),
