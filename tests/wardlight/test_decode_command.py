@@ -13,11 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from gateway.devices.driver import Heard, HeardWave
+from gateway.devices.heart_rate import HeartRateDriver
 from gateway.gatt.frame import FrameError
 from gateway.gatt.heart_rate import HeartRateFlags
 from gateway.gatt.reader import Field
 from gateway.gatt.sfloat import SFLOAT, decode
 from vitals.errors import ConfigurationError
+from vitals.model import Waveform
 from wardlight.decode import MAX_BYTES, as_record, frame_bytes
 from wardlight.explain.frames import FrameKind
 from wardlight.explain.standard import STANDARD_FRAMES
@@ -106,6 +109,22 @@ def test_bytes_after_the_last_field_are_said() -> None:
     done = call("2A37", "00 55 01 02")
     assert done.exit_code == 0
     assert "2 bytes after the last field" in done.stdout
+
+
+class Pleth(HeartRateDriver):
+    """A driver that hears a signal in every frame."""
+
+    def feed(self, state: Any, uuid: str, data: bytes, at_monotonic_ns: int) -> tuple[Any, Heard]:
+        return state, Heard(waves=(HeardWave(Waveform.PPG_RED, 0, 75.0, bytes.fromhex("0100FFFF"), 2),))
+
+
+def test_a_signal_is_told_sample_by_sample() -> None:
+    kind = FrameKind(("pleth",), "Pleth", "", lambda reader: reader.rest("samples"), Pleth())
+    explained = explain(kind, b"\x01")
+    assert explained.usable
+    assert as_record(kind, b"\x01", explained)["waves"] == [
+        {"waveform": "ppg_red", "sample_rate_hz": 75.0, "samples": [1, -1]}
+    ]
 
 
 def test_a_frame_of_which_no_reading_is_made() -> None:
