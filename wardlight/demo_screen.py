@@ -22,6 +22,16 @@ FRESH_S: Final = 5.0  # older values are shown grey, with their age
 
 def screen(tiles: Sequence[Tile], alarms: Sequence[OpenAlarm], now_ns: int, headline: str) -> RenderableType:
     """Everything that is on the screen at one moment."""
+
+    def told(tile: ShownTile) -> str:
+        mine = [a for a in alarms if tile.bed == a.bed or tile.bed in a.beds]
+        return " ".join(f"{MARKERS[a.priority]} {words.condition(a.condition)}" for a in mine)
+
+    return Group(ward_table([(tile, told(tile)) for tile in show_tiles(tiles, alarms, now_ns, UTC)], headline))
+
+
+def ward_table(rows: Sequence[tuple[ShownTile, str]], headline: str) -> Table:
+    """Tiles as rows of a table, each with what its alarms are."""
     table = Table(expand=False, caption=headline, caption_justify="left")
     table.add_column("bed")
     for place in _PLACES:
@@ -29,13 +39,11 @@ def screen(tiles: Sequence[Tile], alarms: Sequence[OpenAlarm], now_ns: int, head
     table.add_column("age", justify="right")
     table.add_column("signal")
     table.add_column("alarm")
-    for tile in show_tiles(tiles, alarms, now_ns, UTC):
+    for tile, told in rows:
         style = "" if tile.acknowledged else _STYLES[tile.priority]
-        mine = [a for a in alarms if tile.bed == a.bed or tile.bed in a.beds]
-        told = " ".join(f"{MARKERS[a.priority]} {words.condition(a.condition)}" for a in mine)
         cells = [_cell(tile, place) for place in _PLACES.values()]
         table.add_row(Text(tile.bed, style), *cells, _age(tile), Text(_doubts(tile), "dim"), Text(told, style))
-    return Group(table)
+    return table
 
 
 def _cell(tile: ShownTile, place: tuple[str, ...]) -> Text:

@@ -19,6 +19,7 @@ from simulators.recordings import Recording, read_recordings
 from simulators.replay import ReplayPlan, plan_replay, replay_batches, replay_ward
 from vitals.ward import Ward
 from wardlight.layout import now_ns
+from wardlight.replay_tiles import tiles_table
 from wardlight.simulate import folder_or_temporary
 
 AHEAD: Final = 512  # seconds of recording that may wait in the spool: the bar then shows what has arrived
@@ -76,6 +77,10 @@ def replay_command(
     loop: Annotated[bool, typer.Option("--loop", help="Start again at the end, for ever.")] = False,
     waveforms: Annotated[bool, typer.Option(help="Send pulse waves and acceleration too.")] = True,
     spool: Annotated[Path | None, typer.Option(help="Folder of the spool; a temporary one if absent.")] = None,
+    station: Annotated[
+        str | None,
+        typer.Option(help="The server's station page, such as http://127.0.0.1:8080: show its tiles at the end."),
+    ] = None,
     print_ward: Annotated[
         bool, typer.Option("--print-ward", help="Print a ward.toml in which each recording is a patient, and stop.")
     ] = False,
@@ -87,6 +92,8 @@ def replay_command(
     wardlight replay data/bidmc --print-ward > ward.toml
 
     wardlight serve --ward ward.toml --insecure-loopback --port 1883 &   wardlight replay data/bidmc --speed 60
+
+    wardlight replay data/bidmc --speed 60 --station http://127.0.0.1:8080
     """
     recordings = read_recordings(paths)
     if print_ward:
@@ -116,3 +123,5 @@ def replay_command(
             )
             raise typer.Exit(1)
         console.print("[green]Everything is in the server's journal.[/]")
+        if station is not None:
+            console.print(tiles_table(station))
