@@ -100,7 +100,7 @@ class ControlResponse:
     measurement: Measurement
     status: Status | None
     more: bool = False
-    settings: Settings = NO_SETTINGS
+    settings: Settings = field(default_factory=lambda: NO_SETTINGS)
 
     @property
     def factor(self) -> float:
