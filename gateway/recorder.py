@@ -7,7 +7,6 @@ held; when the server could have it and the time stays unknown, it goes with a t
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable
 from typing import Final
 
@@ -68,7 +67,7 @@ class Recorder:
         self._waited_since_ns: int | None = None
         self._remembered_at_ns = self._aged_at_ns = -AGE_EVERY_NS
         self._urgent = asyncio.Event()
-        self._storing = threading.Lock()
+        self._storing: asyncio.Future[None] | None = None
 
     def hear(self, device: str, heard: Heard, rssi_dbm: int | None = None) -> None:
         """A wearable said something."""
@@ -104,7 +103,9 @@ class Recorder:
                 else:
                     await asyncio.sleep(TAKE_APART_S)
         finally:
-            await asyncio.shield(self.store())
+            if self._storing is not None:
+                await asyncio.wait([self._storing])
+            await self.store()
 
     async def _something_urgent(self, timeout_s: float) -> bool:
         try:
@@ -118,13 +119,10 @@ class Recorder:
     async def store(self, *, whole_second: bool = True) -> None:
         """Make durable what was heard until now."""
         devices = self.collector.take(whole_second=whole_second)
-        await asyncio.to_thread(self._store, devices, whole_second)
+        self._storing = asyncio.ensure_future(asyncio.to_thread(self._store, devices, whole_second=whole_second))
+        await asyncio.shield(self._storing)  # who is cancelled here must not take what was heard along
 
-    def _store(self, devices: tuple[HeardDevice, ...], whole_second: bool) -> None:
-        with self._storing:  # the last store may begin before a cancelled one has ended in its thread
-            self._store_alone(devices, whole_second=whole_second)
-
-    def _store_alone(self, devices: tuple[HeardDevice, ...], *, whole_second: bool) -> None:
+    def _store(self, devices: tuple[HeardDevice, ...], *, whole_second: bool) -> None:
         reading = self._read_clocks()
         self._moment = self._look(reading)
         by = timing(self._timekeeper, self._moment)
