@@ -10,13 +10,12 @@ from zlib import crc32
 
 import numpy as np
 
-from simulators import body, ppg
-from simulators.bluez import objects
+from simulators.bluez import objects, wearer
 from simulators.bluez.control import PeripheralStatus
 from simulators.bluez.faults import FaultBudget, Faults
 from simulators.bluez.ledger import Ledger
-from simulators.bluez.peripheral import Lived, Notification, PeripheralSpec, Profile, Wearable
-from simulators.timeline import Contact, device_at, targets_at
+from simulators.bluez.peripheral import Notification, PeripheralSpec, Profile, Wearable
+from simulators.timeline import Contact
 
 if TYPE_CHECKING:
     from simulators.bluez.device import Device
@@ -25,24 +24,23 @@ RSSI_SWING_DB: Final = 6
 
 
 class Peripheral:
-    """A wearable in the air. At most one adapter is connected to it; `seconds`: how long it has lived."""
+    """A wearable in the air. At most one adapter is connected to it."""
 
     def __init__(self, spec: PeripheralSpec, wearable: Wearable, ledger: Ledger, *, second_s: float) -> None:
         self.spec = spec
         self._second_s = second_s
         self.profile: Profile = wearable.profile
         self.moves = 0  # how often its GATT table has been rearranged
-        self.seconds = 0
         self.out_of_range = False  # the wearer's story has a drop-out now
         self.refused = 0  # notifications that the bus or the client did not take
         self._wearable = wearable
         self._ledger = ledger
         self._state: Any = wearable.start()
-        self._seed = (spec.seed << 32) | crc32(spec.address.encode())
-        self._body = body.start(self._seed, targets_at(spec.patient, 0.0))
+        seed = (spec.seed << 32) | crc32(spec.address.encode())
+        self._wearer = wearer.start(spec.patient, seed)
         self._device: Device | None = None
         self._timers: set[asyncio.TimerHandle] = set()
-        self._random = np.random.default_rng(self._seed)
+        self._random = np.random.default_rng(seed)
         self.set_faults(spec.faults)
 
     def set_faults(self, wanted: Faults) -> None:
@@ -105,24 +103,18 @@ class Peripheral:
 
     # ── living ──
 
+    @property
+    def seconds(self) -> int:
+        """How long it has lived."""
+        return self._wearer.at_s
+
     def live(self, due_s: float, *, aloud: bool) -> None:
         """One second further, which was due at `due_s` on the monotonic clock.
 
         Not `aloud`: catching up with seconds in which nobody could listen.
         """
-        patient, at_s = self.spec.patient, self.seconds
-        self._body, second = body.step(self._body, targets_at(patient, at_s))
-        noise = np.random.default_rng((self._seed, at_s))
-        lived = Lived(
-            at_s=at_s,
-            second=second,
-            condition=device_at(patient, patient.devices[0].device, at_s),
-            light=ppg.illuminate(second, patient.perfusion, noise),
-            perfusion_pct=patient.perfusion,
-            connected=self.connected,
-        )
+        self._wearer, lived = wearer.step(self._wearer, connected=self.connected)
         self._state, said = self._wearable.live(self._state, lived)
-        self.seconds += 1
         self._drop_out(lost=lived.condition.contact is Contact.SILENT)
         if aloud and not self.spec.silent:
             self.send_all(said, due_s)
