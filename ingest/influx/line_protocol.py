@@ -35,7 +35,9 @@ MEASUREMENT: Final = "vitals"
 RR_MEASUREMENT: Final = "rr_interval"
 PROBE_MEASUREMENT: Final = "wardlight_probe"  # the line that tells a bad target from a bad line
 _HEADS: Final = 40_000  # remembered beginnings of lines: 20,000 wearables with a derived device each
-_TAG_ESCAPES: Final = str.maketrans({",": "\\,", "=": "\\=", " ": "\\ ", "\n": "\\n", "\r": "\\r"})
+_TAG_ESCAPES: Final = str.maketrans(  # a backslash has no escape of its own in a tag; no name of ours has one
+    {",": "\\,", "=": "\\=", " ": "\\ ", "\\": "/", "\n": "/", "\r": "/"}
+)
 _TEXT_ESCAPES: Final = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": " ", "\r": " "})
 
 
@@ -159,7 +161,7 @@ def _body(rows: Mapping[str, npt.NDArray[Any]], heads: Sequence[str], precision:
 @lru_cache(maxsize=_HEADS)
 def _heads(site: str, device: str, patient: str) -> tuple[str, str]:
     """How the lines of a device begin: its vitals, and its beats."""
-    tags = {"device": device, "patient": patient or UNASSIGNED, "site": site}
+    tags = {"device": device or UNASSIGNED, "patient": patient or UNASSIGNED, "site": site}
     return head_of(MEASUREMENT, tags), head_of(RR_MEASUREMENT, tags)
 
 
@@ -205,8 +207,7 @@ def in_bodies(lines: Sequence[bytes], lines_per_body: int = LINES_PER_BODY) -> I
 
 
 def _tag(value: str) -> str:
-    told = value.translate(_TAG_ESCAPES)
-    return f"{told}_" if told.endswith("\\") else told  # a backslash at the end would swallow the comma
+    return value.translate(_TAG_ESCAPES)
 
 
 def _field(value: float | str) -> str:

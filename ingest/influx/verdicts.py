@@ -135,7 +135,7 @@ def retry_after_s(header: str | None, now_ns: int) -> float:
     """The header `Retry-After` in seconds, as a number or a date (RFC 9110, 10.2.3), within our bound; 0 for none."""
     if not header:
         return 0.0
-    if re.fullmatch(r"\s*\d{1,9}(\.\d*)?\s*", header):
+    if re.fullmatch(r"\s*\d{1,9}(\.\d*)?\s*", header, re.ASCII):
         return min(float(header), LONGEST_RETRY_AFTER_S)
     try:
         moment = parsedate_to_datetime(header)
