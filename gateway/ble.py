@@ -28,7 +28,7 @@ from gateway.slots import Slots, crowded
 from gateway.supervisor import Supervisor
 from gateway.wearables import Wearable, Wearables
 
-FAREWELL_S: Final = 15.0  # for all links to be closed at the end
+FAREWELL_S: Final = 4.0  # for all links to be closed at the end; systemd does not wait long
 
 OnHeard = Callable[[str, Heard, "int | None", int], None]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from gateway import recovery
 from gateway.ble_scanner import Scanner, Sighting
@@ -14,6 +15,8 @@ from gateway.radio_status import AdapterStatus, RadioSettings, What
 from gateway.radio_steps import WORDS, take_step
 from gateway.recovery import Condition, Step
 from gateway.slots import Slots
+
+FAREWELL_S: Final = 2.0  # for the scans to stop at the end
 
 
 @dataclass(slots=True)
@@ -142,7 +145,7 @@ class Supervisor:
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=self._settings.call_s)
+            await asyncio.wait(tasks, timeout=FAREWELL_S)
 
     # -- small parts -------------------------------------------------------------------------------------------------
 
