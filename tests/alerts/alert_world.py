@@ -61,7 +61,7 @@ def block(
         missing = isinstance(value, Reason)
         row["value"] = np.nan if missing else value
         row["reason"] = value if missing else Reason.PRESENT
-    patients = tuple(f"P-{device.partition('-')[2]}" for device in devices)
+    patients = tuple(f"P-{device.partition('-')[2].partition(':')[0]}" for device in devices)
     return SampleBlock(tuple(devices), patients, (gateway,) * len(devices), array)
 
 

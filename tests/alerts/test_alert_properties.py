@@ -34,6 +34,16 @@ _readings = st.lists(
     ),
     max_size=60,
 )
+_judged = st.lists(
+    st.tuples(
+        st.sampled_from(["d-0", "e-0", "p-0:best", "p-0:best"]),
+        st.sampled_from([Vital.HEART_RATE, Vital.PULSE_RATE, Vital.SPO2]),
+        _steps,
+        st.sampled_from([97.0, 97.0, 70.0, 130.0, 160.0, Reason.PROBE_OFF]),
+        st.sampled_from([Quality.USABLE, Quality.USABLE, Quality.DOUBTFUL, Quality.TEST]),
+    ),
+    max_size=60,
+)
 _cuts = st.lists(st.integers(0, 60), max_size=6)
 
 
@@ -77,8 +87,8 @@ def state(engine: Engine) -> bytes:
     return engine.table.state[: engine.table.size].tobytes()
 
 
-@given(_readings, _cuts)
-@settings(max_examples=150)
+@given(_readings | _judged, _cuts)
+@settings(max_examples=200)
 def test_screening_changes_nothing(
     story: list[tuple[str, Vital, float, float | Reason, Quality]], cuts: list[int]
 ) -> None:
@@ -99,8 +109,8 @@ def test_cutting_changes_nothing(
     assert whole[0].walk.late == pieces[0].walk.late
 
 
-@given(_readings, _cuts)
-@settings(max_examples=60)
+@given(_readings | _judged, _cuts)
+@settings(max_examples=100)
 def test_an_engine_that_is_restored_at_any_point_goes_on_the_same(
     story: list[tuple[str, Vital, float, float | Reason, Quality]], cuts: list[int]
 ) -> None:
@@ -112,6 +122,26 @@ def test_an_engine_that_is_restored_at_any_point_goes_on_the_same(
         engine = restore(decode_snapshot(encode_snapshot(engine, NOW)), WARD, preset())
         events += engine.step([(NOW, found)], position, NOW)
     assert events == expected
+
+
+@given(_judged, _cuts)
+@settings(max_examples=100)
+def test_no_alarm_of_a_patient_is_open_that_nobody_holds(
+    story: list[tuple[str, Vital, float, float | Reason, Quality]], cuts: list[int]
+) -> None:
+    """Every vote rests on a condition that is present, and what nobody overrules has its vote."""
+    engine, _ = judge(cut(runs(story), cuts))
+    table = engine.table
+    present = {
+        (rule.condition, f"{table.told_by(stream)}/{int(table.state['vital'][stream])}")
+        for stream, trackers in engine.walk.trackers.items()
+        for rule, tracker in zip(table.rules[stream], trackers, strict=True)
+        if tracker.level
+    }
+    votes = {(key.condition, source) for key, alarm in engine.book.open.items() for source in alarm.votes}
+    of_streams = {(condition, source) for condition, source in votes if "/" in source}
+    assert of_streams <= present
+    assert {vote for vote in present if ":best" in vote[1]} <= of_streams
 
 
 @given(st.permutations([row for at_s in range(10, 30) for row in [("d-0", Vital.SPO2, float(at_s), 70.0)]]))
