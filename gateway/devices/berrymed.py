@@ -111,15 +111,19 @@ def _sample(vital: Vital, value: float | None, said: BciPacket | BerryFrame, at_
 def _pulse_wave(state: BerryState, found: Sequence[Found], at_ns: int) -> tuple[BerryState, tuple[HeardWave, ...]]:
     """All samples; where a packet has none there is a gap."""
     pleth, waves = state.pleth, list[HeardWave]()
-    for (rate_hz, missing), packets in groupby(filter(_samples_pleth, found), _rate_and_lack):
+    sampled = list(filter(_samples_pleth, found))
+    behind = len(sampled)
+    for (rate_hz, missing), packets in groupby(sampled, _rate_and_lack):
         group = list(packets)
+        behind -= len(group)
         if rate_hz != pleth.trace.sample_rate_hz:
             waves += pleth.skip(0)[1]
             pleth = _trace(rate_hz)
         if missing:
             pleth, blocks = pleth.skip(len(group))
         else:
-            pleth, blocks = pleth.add([(each.pleth or 0,) for each in group], at_ns, max(map(_quality, group)))
+            rows = [(each.pleth or 0,) for each in group]
+            pleth, blocks = pleth.add(rows, at_ns, max(map(_quality, group)), behind=behind)
         waves += blocks
     return replace(state, pleth=pleth), tuple(waves)
 

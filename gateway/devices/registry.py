@@ -15,10 +15,12 @@ from gateway.devices.heart_rate import HeartRateDriver
 from gateway.devices.jumper import JumperDriver
 from gateway.devices.pulse_oximeter import PulseOximeterDriver
 from gateway.devices.thermometer import ThermometerDriver
+from gateway.devices.viatom import ViatomDriver
 
 VENDORS: Final[tuple[Driver, ...]] = (
     *nonin.drivers(),
     BerryDriver(),
+    ViatomDriver(),
     JumperDriver(),
     CreativeDriver(),
 )

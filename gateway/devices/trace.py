@@ -88,11 +88,17 @@ class CountedTrace:
     pace: Pace = field(default_factory=counted)
     samples: int = 0
 
-    def add(self, rows: Sequence[Row], at_ns: int, quality: Quality) -> tuple[CountedTrace, tuple[HeardWave, ...]]:
-        """Take samples, the last of which was measured just before it was heard at `at_ns`."""
+    def add(
+        self, rows: Sequence[Row], at_ns: int, quality: Quality, *, behind: int = 0
+    ) -> tuple[CountedTrace, tuple[HeardWave, ...]]:
+        """Take samples that were heard at `at_ns`.
+
+        The last one was measured just before, or, when so many more samples `behind` it were heard with it, the last
+        of those.
+        """
         rate_hz = self.trace.sample_rate_hz
         begun_ns = round(self.samples * _SECOND_NS / rate_hz)
-        ended_ns = round((self.samples + len(rows)) * _SECOND_NS / rate_hz)
+        ended_ns = round((self.samples + len(rows) + behind) * _SECOND_NS / rate_hz)
         pace = self.pace.hear(ended_ns, at_ns)
         trace, blocks = self.trace.add(rows, pace.at(begun_ns), quality)
         return CountedTrace(trace, pace, self.samples + len(rows)), blocks
