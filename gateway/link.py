@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import threading
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,17 +62,16 @@ class Link:
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._socket: socket.socket | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._handover = threading.Lock()
+        self._arrived = self._abandoned = False
         self._client = self._make_client(will)
 
     async def open(self) -> None:
         """Connect and subscribe to receipts; raises `LinkLostError`."""
-        address, keep_alive_s = self._config.address, self._config.keep_alive_s
-        connect = partial(self._client.connect, address.host, address.port, keep_alive_s, clean_start=True)
-        connecting = self._loop.run_in_executor(None, connect)
         try:
-            await asyncio.shield(connecting)
+            await self._loop.run_in_executor(None, self._connect)
         except asyncio.CancelledError:
-            connecting.add_done_callback(self._abandon)  # the thread cannot be stopped, its socket can
+            self._abandon()
             raise
         except (OSError, ValueError) as error:
             raise LinkLostError(
@@ -115,9 +114,21 @@ class Link:
         self._opened.cancel()
         self._lose("closed by this gateway")
 
-    def _abandon(self, connecting: asyncio.Future[Any]) -> None:
-        if connecting.exception() is None:
-            self.close()
+    def _connect(self) -> None:
+        """In a thread, which cannot be stopped: should nobody wait for it any more, it cleans up by itself."""
+        address = self._config.address
+        self._client.connect(address.host, address.port, self._config.keep_alive_s, clean_start=True)
+        with self._handover:
+            self._arrived = True
+            if self._abandoned and (sock := self._client.socket()) is not None:
+                sock.close()
+
+    def _abandon(self) -> None:
+        """Whoever comes second, the thread that connects or the loop that left, closes the socket."""
+        with self._handover:
+            self._abandoned = True
+            if self._arrived:
+                self.close()
 
     # -- set-up ------------------------------------------------------------------------------------------------------
 
@@ -141,7 +152,6 @@ class Link:
         client.on_message = lambda _client, _data, message: self._take(message.topic, bytes(message.payload))
         client.on_publish = self._published
         client.on_disconnect = self._disconnected
-        client.on_socket_close = lambda _client, _data, sock: self._release(sock)
         return client
 
     def _topic(self, name: TopicName) -> str:
@@ -149,6 +159,7 @@ class Link:
 
     def _adopt(self, sock: Any) -> None:
         self._socket = sock
+        self._client.on_socket_close = lambda _client, _data, closing: self._release(closing)
         self._loop.add_reader(sock, self._readable)
         self._arm()
         self._tick()

@@ -117,7 +117,7 @@ class LocalMqtt:
             secret = Path(config.password_file).read_text(encoding="utf-8").strip() if config.password_file else None
             client.username_pw_set(config.username, secret)
         where = f"local_mqtt: the broker at {config.host}:{config.port}"
-        client.on_connect = lambda _c, _d, _f, reason, _p: self._connected(client, where, reason)
+        client.on_connect = lambda mine, _d, _f, reason, _p: self._connected(mine, where, reason)
         client.on_connect_fail = lambda *_: self._say(f"{where} cannot be reached: is mosquitto running?")
         client.on_disconnect = lambda *_: self._say(f"{where} is gone: is mosquitto running?")
         client.on_message = lambda _c, _d, message: self._from_thread(message, self._monotonic_ns())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -34,7 +35,7 @@ def append(spool: Spool, numbers: range) -> int:
 class ScriptedIngest:
     """Subscribes to a broker, keeps what comes, and sends receipts as the real ingest does.
 
-    `silent` withholds receipts, `deaf` loses messages as an overflowing broker does.
+    `silent` withholds receipts, `deaf` loses messages as an overflowing broker does, what it `refuses` it cannot read.
     """
 
     def __init__(self, port: int) -> None:
@@ -43,6 +44,7 @@ class ScriptedIngest:
         self.statuses: list[bytes] = []
         self.silent = False
         self.deaf: set[int] = set()
+        self.refuses: Callable[[WireBatch], bool] = lambda _: False
         self._subscribed = threading.Event()
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id="ingest", protocol=MQTTProtocolVersion.MQTTv5)
         self._client.reconnect_delay_set(0.05, 0.05)
@@ -63,8 +65,10 @@ class ScriptedIngest:
         self._client.loop_stop()
 
     def receipt(self, epoch: int, through: int) -> None:
-        topic = str(Topic(SITE, GATEWAY, "receipt"))
-        self._client.publish(topic, encode_receipt(Receipt(GATEWAY, epoch, through)), qos=1, retain=True)
+        self._answer(Receipt(GATEWAY, epoch, through))
+
+    def _answer(self, receipt: Receipt) -> None:
+        self._client.publish(str(Topic(SITE, GATEWAY, "receipt")), encode_receipt(receipt), qos=1, retain=True)
 
     def _take(self, _client: Any, _data: Any, message: Any) -> None:
         if message.topic.endswith("/status"):
@@ -74,12 +78,14 @@ class ScriptedIngest:
         if batch.sequence in self.deaf:
             self.deaf.discard(batch.sequence)
             return
+        if self.refuses(batch):
+            return
         self.batches.append(batch)
         change = self.ledger.begin()
         change.receive(batch.gateway, batch.epoch, batch.sequence, batch.oldest)
         self.ledger.apply(change)
         if not self.silent:
-            self.receipt(batch.epoch, change.receipts()[0].through)
+            self._answer(change.receipts()[0])
 
     def through(self, epoch: int) -> int:
         return max((e.through for e in self.ledger.epochs(GATEWAY) if e.epoch == epoch), default=0)

@@ -14,6 +14,7 @@ import pytest
 from scripted_ingest import GATEWAY, SITE, ScriptedIngest, append
 
 from gateway.config import UplinkConfig
+from gateway.link import Link
 from gateway.spool import Spool
 from gateway.uplink import Uplink
 from gateway.uplink_state import Phase
@@ -25,10 +26,13 @@ PATIENCE_S = 20.0
 
 
 def uplink_to(url: str, spool: Spool, **settings: Any) -> Uplink:
-    config = UplinkConfig(
+    return Uplink(uplink_config(url, **settings), spool, now_ns=time.time_ns, monotonic=time.monotonic)
+
+
+def uplink_config(url: str, **settings: Any) -> UplinkConfig:
+    return UplinkConfig(
         url=url, site=SITE, gateway=GATEWAY, **{"reconnect_min_s": 0.02, "reconnect_max_s": 0.1, **settings}
     )
-    return Uplink(config, spool, now_ns=time.time_ns, monotonic=time.monotonic)
 
 
 @asynccontextmanager
@@ -172,7 +176,6 @@ async def test_leaving_is_bounded_while_nobody_answers(spool: Spool) -> None:
     assert uplink.stats.phase is Phase.DISCONNECTED
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # seen under load, cause not found
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
@@ -198,21 +201,94 @@ async def test_a_server_that_is_not_there(spool: Spool) -> None:
 
 @asynccontextmanager
 async def misbehaving(answer: bytes) -> AsyncIterator[str]:
-    """A server that answers every connection's first bytes with `answer` and then waits."""
+    """A server that answers every connection's first bytes with `answer` and then waits until its client is gone."""
 
-    open_now: set[asyncio.StreamWriter] = set()
+    served: set[asyncio.StreamWriter] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        open_now.add(writer)
-        await reader.read(1)
-        writer.write(answer)
+        served.add(writer)
+        with suppress(ConnectionError):
+            await reader.read(1)
+            writer.write(answer)
+            while await reader.read(4096):
+                pass
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+        served.discard(writer)
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
         yield f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
-        for writer in open_now:
-            writer.close()
-            with suppress(ConnectionError):
-                await writer.wait_closed()
+        await asyncio.sleep(0.01)  # a connection that was just accepted has no writer yet
+        await until(lambda: not served)
+
+
+async def test_live_data_goes_before_the_backlog_which_keeps_its_rate(mosquitto: Any, spool: Spool) -> None:
+    append(spool, range(400))
+    with ScriptedIngest(mosquitto.port) as ingest:
+        async with running(uplink_to(mosquitto.url, spool, backlog_per_s=200.0)) as uplink:
+            await until(lambda: len(ingest.batches) > 30)
+            await asyncio.to_thread(append, spool, range(400, 410))
+            await until(lambda: any(b.sequence == 410 for b in ingest.batches))
+            arrived = [b.sequence for b in ingest.batches]
+            assert arrived[:20] == list(range(381, 401))
+            assert 380 not in arrived, "the rest of the backlog has not even been sent"
+            assert await uplink.drained(PATIENCE_S)
+            assert uplink.stats.resent == 0
+    assert sorted(b.sequence for b in ingest.batches) == list(range(1, 411))
+
+
+async def test_a_message_that_ingest_cannot_read_is_set_aside_and_does_not_block(mosquitto: Any, spool: Spool) -> None:
+    append(spool, range(3))
+    with ScriptedIngest(mosquitto.port) as ingest:
+        ingest.refuses = lambda batch: batch.sequence == 2 and bool(batch.devices)
+        async with running(uplink_to(mosquitto.url, spool, receipt_timeout_s=0.4)) as uplink:
+            number = 3
+            while uplink.stats.set_aside == 0:
+                await asyncio.to_thread(append, spool, range(number, number + 1))
+                number += 1
+                await asyncio.sleep(0.05)
+            assert await uplink.drained(PATIENCE_S)
+    assert [file.name for file in spool.aside_folder.iterdir()] == [f"{spool.epoch}-2.msgpack"]
+    empty = [b for b in ingest.batches if b.sequence == 2]
+    assert [b.devices for b in empty] == [[]]
+
+
+async def test_what_the_disk_changed_is_set_aside_at_once(mosquitto: Any, spool: Spool) -> None:
+    append(spool, range(3))
+    spool._journal._db.execute("UPDATE record SET payload=x'c1c1' WHERE sequence=2")
+    with ScriptedIngest(mosquitto.port) as ingest:
+        async with running(uplink_to(mosquitto.url, spool)) as uplink:
+            assert await uplink.drained(PATIENCE_S)
+            assert (uplink.stats.set_aside, uplink.stats.resent) == (1, 0)
+    assert [len(b.devices) for b in ingest.batches] == [1, 0, 1]
+
+
+async def test_two_spools_share_a_connection_and_the_first_one_goes_first(mosquitto: Any, tmp_path: Any) -> None:
+    with Spool(tmp_path / "a.db", GATEWAY) as first, Spool(tmp_path / "b.db", GATEWAY) as second:
+        append(first, range(30))
+        append(second, range(30))
+        settings = UplinkConfig(url=mosquitto.url, site=SITE, gateway=GATEWAY)
+        uplink = Uplink(settings, first, now_ns=time.time_ns, monotonic=time.monotonic, also=[second])
+        with ScriptedIngest(mosquitto.port) as ingest:
+            async with running(uplink):
+                assert await uplink.drained(PATIENCE_S)
+        live = [*range(11, 31)]
+        expected = [(first, n) for n in live] + [(second, n) for n in live]
+        assert [(b.epoch, b.sequence) for b in ingest.batches[:40]] == [(s.epoch, n) for s, n in expected]
+        assert (ingest.through(first.epoch), ingest.through(second.epoch)) == (30, 30)
+
+
+async def test_who_leaves_while_connecting_leaves_no_socket(spool: Spool) -> None:
+    async with misbehaving(b"") as url:
+        for _ in range(20):
+            link = Link(uplink_config(url), will=b"", on_receipt=lambda _: None, on_change=lambda: None)
+            opening = asyncio.create_task(link.open())
+            await asyncio.sleep(0)
+            opening.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await opening
+        await asyncio.get_running_loop().shutdown_default_executor()
