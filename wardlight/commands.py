@@ -26,7 +26,7 @@ COMMANDS: Final = {
     "demo": ("demo", "demo_command"),
     "serve": ("serve", "serve_command"),
     "gateway": ("gateway", "app"),
-    "simulate": ("simulate", "simulate_command"),
+    "simulate": ("simulate_ble", "app"),
     "replay": ("replay", "replay_command"),
     "alarms": ("alarms", "alarms_command"),
     "export": ("export", "export_command"),

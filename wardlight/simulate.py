@@ -177,6 +177,7 @@ def run_wifi(scenario: Scenario, *, url: str, seed: int) -> int:
 
 
 def simulate_command(
+    ctx: typer.Context,
     url: Annotated[str, typer.Option(help="The server: ingest's endpoint or a broker.")] = "mqtt://127.0.0.1:1883",
     scenario: Annotated[str, typer.Option(help="A shipped scenario's name or a .toml file.")] = "demo",
     spools: Annotated[Path | None, typer.Option(help="Where spools live; a temporary folder if absent.")] = None,
@@ -192,7 +193,11 @@ def simulate_command(
     wardlight simulate --scenario demo --url mqtt://127.0.0.1:1883
 
     wardlight simulate --scenario calm --wifi
+
+    wardlight simulate ble --wearables 20
     """
+    if ctx.invoked_subcommand is not None:
+        return
     story = choose_scenario(scenario)
     if wifi:
         unanswered = run_wifi(story, url=url, seed=seed)

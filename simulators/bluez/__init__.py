@@ -24,7 +24,7 @@
 - Kinds of wearables: `simulators.bluez.wearables.KINDS`. `patient=` is a scenario's patient with events.
 - `timing=REAL` takes the time that a radio takes; the default is fast. `Timing(second_s=0.1)` lets bodies live ten
   times as fast.
-- For people: `wardlight simulate-ble --wearables 20`.
+- For people: `wardlight simulate ble --wearables 20`.
 """
 
 from simulators.bluez.faults import AdapterFaults, Failure, Faults

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Protocol
+from zlib import crc32
 
 from msgspec import Meta, Struct
 
@@ -117,7 +118,7 @@ class PeripheralSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     `kind`: a name of `wearables.KINDS`; `options`: what that kind's constructor takes. `patient`: the wearer with what
     happens to him or her; the events are those of his or her first device. `heard_by`: names of adapters, all if empty.
-    `silent`: the wearable sends nothing by itself, only what is pushed.
+    `silent`: the wearable sends nothing by itself, only what is pushed. `repeat_every_s`: as in a scenario.
     """
 
     address: str
@@ -130,7 +131,14 @@ class PeripheralSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     faults: Faults = Faults()
     options: dict[str, Any] = {}
     silent: bool = False
+    repeat_every_s: Annotated[float, Meta(ge=0)] = 0.0
 
     def __post_init__(self) -> None:
         if not ADDRESS.fullmatch(self.address):
             raise ConfigurationError(f"address {self.address!r}: write six upper-case bytes such as C0:00:00:00:00:01")
+
+    @property
+    def body_seed(self) -> int:
+        """Wearables on one named patient share a body; those on nobody in particular have one each."""
+        who = self.address if self.patient == _HEALTHY else self.patient.patient
+        return (self.seed << 32) | crc32(who.encode())

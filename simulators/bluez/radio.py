@@ -36,11 +36,10 @@ class Peripheral:
         self._wearable = wearable
         self._ledger = ledger
         self._state: Any = wearable.start()
-        seed = (spec.seed << 32) | crc32(spec.address.encode())
-        self._wearer = wearer.start(spec.patient, seed)
+        self._wearer = wearer.start(spec.patient, spec.body_seed, spec.repeat_every_s)
         self._device: Device | None = None
         self._timers: set[asyncio.TimerHandle] = set()
-        self._random = np.random.default_rng(seed)
+        self._random = np.random.default_rng(crc32(spec.address.encode()))
         self.set_faults(spec.faults)
 
     def set_faults(self, wanted: Faults) -> None:
