@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.devices import nonin
+from gateway.devices import nonin, polar
 from gateway.devices.berrymed import BerryDriver
 from gateway.devices.creative import CreativeDriver
 from gateway.devices.driver import Driver, Seen
@@ -19,6 +19,7 @@ from gateway.devices.viatom import ViatomDriver
 
 VENDORS: Final[tuple[Driver, ...]] = (
     *nonin.drivers(),
+    *polar.drivers(),
     BerryDriver(),
     ViatomDriver(),
     JumperDriver(),

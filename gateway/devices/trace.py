@@ -37,8 +37,13 @@ class Trace:
         """When the next sample should begin."""
         return self.started_ns + self._span_ns(len(self.rows))
 
-    def add(self, rows: Sequence[Row], started_ns: int, quality: Quality) -> tuple[Trace, tuple[HeardWave, ...]]:
-        """Take samples, the first from `started_ns`; a gap before them ends the block that was begun."""
+    def add(
+        self, rows: Sequence[Row], started_ns: int, quality: Quality, *, period_ns: float | None = None
+    ) -> tuple[Trace, tuple[HeardWave, ...]]:
+        """Take samples, the first from `started_ns`; a gap before them ends the block that was begun.
+
+        `period_ns`: how far apart they are, where that is known better than from the sample rate.
+        """
         blocks: list[HeardWave] = []
         trace = self
         if self.rows and abs(started_ns - self.due_ns) > APART_NS:
@@ -51,7 +56,7 @@ class Trace:
         whole = round(self.sample_rate_hz)
         while len(trace.rows) >= whole:
             blocks.extend(trace.blocks(whole))
-            next_ns = started_ns + self._span_ns(whole - waiting)
+            next_ns = started_ns + round((whole - waiting) * (period_ns or _SECOND_NS / self.sample_rate_hz))
             trace = replace(trace, rows=trace.rows[whole:], started_ns=next_ns, quality=quality)
             waiting -= whole
         return trace, tuple(blocks)
@@ -60,6 +65,12 @@ class Trace:
         """Close the block that was begun."""
         blocks = self.blocks(len(self.rows)) if len(self.rows) >= SHORTEST_S * self.sample_rate_hz else ()
         return replace(self, rows=()), blocks
+
+    def end_if_stalled(self, at_ns: int) -> tuple[Trace, tuple[HeardWave, ...]]:
+        """At a tick: nothing more came for a second, so what was begun is passed on."""
+        if not self.rows or at_ns - self.due_ns < 1.5 * _SECOND_NS:
+            return self, ()
+        return self.end()
 
     def blocks(self, count: int) -> tuple[HeardWave, ...]:
         """The first `count` samples, a block for each waveform."""
@@ -109,8 +120,6 @@ class CountedTrace:
         return replace(self, trace=trace, samples=self.samples + samples), blocks
 
     def end_if_stalled(self, at_ns: int) -> tuple[CountedTrace, tuple[HeardWave, ...]]:
-        """At a tick: nothing more came for a second, so what was begun is passed on."""
-        if not self.trace.rows or at_ns - self.trace.due_ns < 1.5 * _SECOND_NS:
-            return self, ()
-        trace, blocks = self.trace.end()
+        """See `Trace.end_if_stalled`."""
+        trace, blocks = self.trace.end_if_stalled(at_ns)
         return replace(self, trace=trace), blocks
