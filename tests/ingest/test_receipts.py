@@ -151,3 +151,13 @@ def test_an_unreadable_mark_is_named() -> None:
 def test_missing_counts_only_what_is_not_there() -> None:
     epoch = Epoch(1, 3, ((6, 7), (10, 10)))
     assert [epoch.missing(below) for below in (1, 4, 5, 8, 11, 12)] == [0, 0, 1, 2, 4, 5]
+
+
+def test_a_receipt_tells_what_came_ahead_and_two_spools_of_one_gateway_have_one_each() -> None:
+    ledger = ReceiptLedger()
+    change = ledger.begin()
+    for epoch, sequence in ((7, 1), (7, 5), (7, 6), (8, 3)):
+        change.receive("gw", epoch, sequence, 1)
+    assert change.receipts() == [Receipt("gw", 7, 1, ((5, 6),)), Receipt("gw", 8, 0, ((3, 3),))]
+    ledger.apply(change)
+    assert ledger.receipts() == [Receipt("gw", 8, 0, ((3, 3),))]

@@ -8,13 +8,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitals.control import decode_receipt, decode_status, encode_receipt, encode_status
+from vitals.control import MAX_AHEAD, decode_receipt, decode_status, encode_receipt, encode_status
 from vitals.errors import MalformedMessageError
-from vitals.model import ClockSource, ClockTrust, GatewayStatus, Presence, Receipt
+from vitals.model import (
+    ClockSource,
+    ClockTrust,
+    GatewayHealth,
+    GatewayStatus,
+    Presence,
+    RadioHealth,
+    Receipt,
+    WearableHealth,
+)
 from vitals.topics import Topic, valid_name
 
 names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}", fullmatch=True)
 counts = st.integers(0, 2**63 - 1)
+small = st.integers(0, 1000)
+words = st.text(max_size=20)
+healths = st.builds(
+    GatewayHealth,
+    st.lists(st.builds(WearableHealth, names, words, st.none() | small, st.none() | small), max_size=2).map(tuple),
+    st.lists(st.builds(RadioHealth, words, words, small), max_size=2).map(tuple),
+    st.lists(words, max_size=2).map(tuple),
+    st.lists(st.tuples(words, small), max_size=2).map(tuple),
+)
 statuses = st.builds(
     GatewayStatus,
     names,
@@ -24,10 +42,12 @@ statuses = st.builds(
     counts,
     counts,
     st.builds(ClockTrust, st.sampled_from(ClockSource), st.floats(0, 1e12)),
+    st.none() | healths,
 )
+aheads = st.lists(st.tuples(counts, counts), max_size=MAX_AHEAD).map(tuple)
 
 
-@given(statuses, st.builds(Receipt, names, counts, counts))
+@given(statuses, st.builds(Receipt, names, counts, counts, aheads))
 def test_what_is_encoded_is_what_is_decoded(status: GatewayStatus, receipt: Receipt) -> None:
     assert decode_status(encode_status(status)) == status
     assert decode_receipt(encode_receipt(receipt)) == receipt
@@ -93,3 +113,18 @@ def test_any_bytes_are_refused(payload: bytes) -> None:
     for decode in (decode_status, decode_receipt):
         with pytest.raises(MalformedMessageError):
             decode(payload)
+
+
+def test_a_health_of_another_release_does_not_cost_the_status() -> None:
+    status = json.loads(encode_status(GatewayStatus("gw-1", Presence.LOST, 5, health=GatewayHealth(held=3))))
+    status["health"] |= {"mood": "fine"}
+    assert decode_status(json.dumps(status).encode()).health == GatewayHealth(held=3)
+    for odd in ({"held": "many"}, 5, {"problems": ["x" * 70_000]}):
+        told = decode_status(json.dumps(status | {"health": odd}).encode())
+        assert (told.presence, told.health) == (Presence.LOST, None)
+
+
+def test_a_receipt_tells_the_highest_ranges_and_no_more_than_it_must() -> None:
+    ahead = tuple((n * 10, n * 10 + 1) for n in range(1, 31))
+    assert decode_receipt(encode_receipt(Receipt("gw", 1, 2, ahead))).ahead == ahead[-MAX_AHEAD:]
+    assert b"ahead" not in encode_receipt(Receipt("gw", 1, 2))
