@@ -113,6 +113,12 @@ class SimulatedBluez:
         await self._bus.start()
         await self.start_daemon()
 
+    def signal_end(self) -> None:
+        """SIGKILL to both processes, without waiting for anything."""
+        self._bus.signal_end()
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+
     # ── looking ──
 
     async def status(self) -> Status:
@@ -201,6 +207,7 @@ async def simulated_bluez(
         await bluez.start_daemon()
         yield bluez
     finally:
+        bluez.signal_end()  # at once: whoever is impatient may cancel what follows
         await bluez.kill_daemon()
         await bus.kill()
         if folder is None:

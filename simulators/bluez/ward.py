@@ -89,8 +89,8 @@ def gateway_settings(specs: tuple[PeripheralSpec, ...], *, url: str, site: str, 
 
 
 def _settings_lines(specs: tuple[PeripheralSpec, ...], url: str, site: str, folder: str) -> Iterator[str]:
-    yield from ("# A gateway for simulated wearables.", f'runtime_folder = "{folder}"', "")
-    yield from ("[uplink]", f'url = "{url}"', f'site = "{site}"', 'gateway = "gw-sim"', "")
+    yield from ("# A gateway for simulated wearables.", f'site = "{site}"', 'gateway = "gw-sim"')
+    yield from (f'runtime_folder = "{folder}"', "", "[uplink]", f'url = "{url}"', "")
     yield from ("[spool]", f'folder = "{folder}"')
     for spec in specs:
         yield from ("", "[[device]]", f'name = "{device_name(spec)}"', f'address = "{spec.address}"')
