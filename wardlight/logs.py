@@ -28,6 +28,7 @@ def configure(*, level: int = logging.INFO) -> None:
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # looked up at each line: a test may exchange it
         cache_logger_on_first_use=False,
     )
+    logging.getLogger("bleak").setLevel(logging.ERROR)  # it warns of what `gateway.bluez_watch` reports in our words
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
 
 

@@ -92,6 +92,7 @@ def _settings_lines(specs: tuple[PeripheralSpec, ...], url: str, site: str, fold
     yield from ("# A gateway for simulated wearables.", f'site = "{site}"', 'gateway = "gw-sim"')
     yield from (f'runtime_folder = "{folder}"', "", "[uplink]", f'url = "{url}"', "")
     yield from ("[spool]", f'folder = "{folder}"')
+    yield from ("", "[clock]", "hold_s = 2  # a computer for trying things out may have no time server", "")
     for spec in specs:
         yield from ("", "[[device]]", f'name = "{device_name(spec)}"', f'address = "{spec.address}"')
 
