@@ -17,7 +17,7 @@ from bleak.backends.device import BLEDevice
 from bleak_retry_connector import get_device_by_adapter
 
 from gateway.ble_link import Link
-from gateway.bleak_edge import RadioCallError, bounded, discard_bleak_state, stray_calls
+from gateway.bleak_edge import RadioCallError, bounded, discard_bleak_state, drain_bleak, stray_calls
 from gateway.bluez_watch import BluezView, BluezWatch
 from gateway.devices.driver import Driver, Heard, Seen
 from gateway.devices.registry import driver_for
@@ -60,7 +60,8 @@ class Radio:
         self._jitter = jitter
         self._roster = Roster(self._settings.limits, Slots(self._settings.slots, self._settings.budget))
         self._wearables = Wearables()
-        self._watch = BluezWatch(self._bluez_changed)
+        self._changes: asyncio.Queue[tuple[BluezView, BluezView]] = asyncio.Queue()  # a few an hour
+        self._watch = BluezWatch(lambda before, after: self._changes.put_nowait((before, after)))
         self._supervisor: Supervisor | None = None
         self._wake = asyncio.Event()
         self._closing: set[asyncio.Task[None]] = set()
@@ -81,6 +82,7 @@ class Radio:
             self._supervisor.need(len(self._wearables) > 0)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._watch.run(), name="watch BlueZ")
+                tasks.create_task(self._follow_bluez(), name="follow BlueZ")
                 tasks.create_task(self._keep_time(), name="deadlines")
                 tasks.create_task(self._adopt(), name="adopt")
         finally:
@@ -209,19 +211,28 @@ class Radio:
                 self._wearables.remove(wearable.allowed.name)
                 self._admit()
 
-    def _bluez_changed(self, before: BluezView, after: BluezView) -> None:
+    async def _follow_bluez(self) -> None:
+        """What goes away takes its links along, once their last notifications were read."""
         assert self._supervisor is not None
-        now_s = self._now_s()
-        if before.running and not after.running:
-            self._report("bluez_gone", "", "bluetoothd or the D-Bus is gone: see `systemctl status bluetooth`")
-            self._do(self._roster.radio_down(None, "bluetoothd was gone", now_s))
-            discard_bleak_state()
-        elif after.running and not before.running:
+        while True:
+            before, after = await self._changes.get()
+            lost = [name for name, powered in before.powered.items() if powered and not after.powered.get(name)]
+            if lost or (before.running and not after.running):
+                await drain_bleak()
+            if after.running != before.running:
+                self._bluez_came_or_went(running=after.running)
+            elif lost:
+                for adapter in lost:
+                    self._do(self._roster.radio_down(adapter, f"{adapter} was off", self._now_s()))
+            self._supervisor.seen(before, after)
+
+    def _bluez_came_or_went(self, *, running: bool) -> None:
+        if running:
             self._report("bluez_back", "", "bluetoothd is running")
-        for adapter, powered in before.powered.items():
-            if powered and after.running and not after.powered.get(adapter):
-                self._do(self._roster.radio_down(adapter, f"{adapter} was off", now_s))
-        self._supervisor.seen(before, after)
+            return
+        self._report("bluez_gone", "", "bluetoothd or the D-Bus is gone: see `systemctl status bluetooth`")
+        self._do(self._roster.radio_down(None, "bluetoothd was gone", self._now_s()))
+        discard_bleak_state()
 
     # -- links -------------------------------------------------------------------------------------------------------
 

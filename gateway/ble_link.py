@@ -87,13 +87,18 @@ class Link:
         self._drive(lambda: self._driver.tick(self._state, at_ns), at_ns)
 
     async def close(self) -> None:
-        """Stop everything and disconnect, as well as possible and in bounded time. Reports nothing from now on."""
-        self._closed = True
-        if self._work is not None and not self._work.done():
-            await give_up(self._work)
-        if self._client is not None:
-            with suppress(RadioCallError):
-                await bounded(self._client.disconnect(), self._disconnect_s, "disconnecting")
+        """Stop everything and disconnect, as well as possible and in bounded time. Reports nothing afterwards.
+
+        What arrives until then is still heard: the wearable does not know that it is about to be left.
+        """
+        try:
+            if self._work is not None and not self._work.done():
+                await give_up(self._work)
+            if self._client is not None:
+                with suppress(RadioCallError):
+                    await bounded(self._client.disconnect(), self._disconnect_s, "disconnecting")
+        finally:
+            self._closed = True
 
     # -- the wearable's side -----------------------------------------------------------------------------------------
 

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from bleak.backends.bluezdbus import manager as bleak_manager
 from bleak.exc import BleakError
 from bleak_retry_connector.bleak_manager import _reset_dbus_socket_cache
-from dbus_fast import AuthError, DBusError
+from dbus_fast import AuthError, DBusError, Message
 
 from vitals.errors import RetryableError
 
 TIDY_S: Final = (3.0, 1.0, 1.0)  # BlueZ needs about 2 s to disconnect; then the call is cancelled again
+
+DRAIN_S: Final = 1.0  # a bus that runs answers within milliseconds
+_BUS: Final = "org.freedesktop.DBus"
 
 _ERRORS: Final = (
     BleakError,
@@ -90,6 +94,19 @@ async def give_up(task: asyncio.Task[Any]) -> None:
             return
         task.cancel()
         await asyncio.wait({task}, timeout=wait_s)
+
+
+async def drain_bleak() -> None:
+    """Until bleak has read everything that BlueZ sent before now, or no longer can.
+
+    That BlueZ is gone is heard on another connection, and can be heard earlier than its last notifications.
+    """
+    manager = bleak_manager._global_instances.get(asyncio.get_running_loop())  # noqa: SLF001  no public way
+    bus = manager._bus if manager is not None else None  # noqa: SLF001  likewise
+    if bus is not None and bus.connected:
+        ping = Message(destination=_BUS, path="/org/freedesktop/DBus", interface=f"{_BUS}.Peer", member="Ping")
+        with suppress(RadioCallError):
+            await bounded(bus.call(ping), DRAIN_S, "the D-Bus")
 
 
 def discard_bleak_state() -> None:

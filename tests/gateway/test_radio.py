@@ -16,6 +16,8 @@ from simulators.bluez import AdapterFaults, Faults
 from simulators.bluez.faults import CONNECT_ABORTED, CONNECT_CANCELED, CONNECT_HANGS, NEVER_RESOLVES
 from simulators.bluez.timing import Timing
 
+pytestmark = pytest.mark.slow  # each starts a D-Bus daemon
+
 
 @pytest.mark.parametrize("acquire_notify", [False, True])
 async def test_every_notification_arrives_once(monkeypatch: pytest.MonkeyPatch, acquire_notify: bool) -> None:
@@ -31,10 +33,10 @@ async def test_every_notification_arrives_once(monkeypatch: pytest.MonkeyPatch, 
 
 
 async def test_thirty_drops_double_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with radio_world(monkeypatch, strap(), timing=Timing(second_s=0.03)) as world:
+    async with radio_world(monkeypatch, strap(), timing=Timing(second_s=0.02)) as world:
         for count in range(31):
             await world.until(world.streams)
-            await world.until_more(frames=2)
+            await world.until_more(frames=1)
             if count < 30:
                 await world.bluez.drop(address(1))
                 await world.until(lambda wanted=count + 1: len(world.happened("link_lost")) == wanted)
@@ -76,8 +78,8 @@ async def test_a_disconnect_that_hangs_does_not_keep_the_wearable(monkeypatch: p
 
 
 async def test_a_silent_stream_is_reconnected(monkeypatch: pytest.MonkeyPatch) -> None:
-    silent = Faults(silent_after_s=1.0)
-    async with radio_world(monkeypatch, strap(faults=silent), driver=Recorder(stall_s=1.0)) as world:
+    silent = Faults(silent_after_s=0.3)
+    async with radio_world(monkeypatch, strap(faults=silent), driver=Recorder(stall_s=0.5)) as world:
         await world.until(lambda: world.device("w-1").reconnects >= 2)
         assert "silent" in world.device("w-1").last_error
         await world.until_complete()
@@ -193,7 +195,7 @@ async def test_a_lost_wearable_says_so_again_and_again(monkeypatch: pytest.Monke
         await world.until(world.streams)
         await world.bluez.set_faults(address(1), Faults(advertises=False))
         await world.bluez.drop(address(1))
-        await world.until(lambda: world.losses() >= 3)
+        await world.until(lambda: world.losses() >= 2)
         await world.bluez.set_faults(address(1), Faults())
         await world.until(world.streams)
         losses = world.losses()
