@@ -163,9 +163,9 @@ def _clock_s(text: str) -> int | None:
 
 
 def _interval_s(duration_s: int, records: int) -> int:
-    """The interval that makes so many records last so long, to within one record."""
+    """The interval that makes so many records last so long; with a record too few or too many, none does."""
     for interval_s in INTERVALS_S:
-        if abs(records * interval_s - duration_s) <= interval_s:
+        if abs(records * interval_s - duration_s) < interval_s:
             return interval_s
     known = " and ".join(map(str, INTERVALS_S))
     raise FrameError("value", "duration", f"{records} records in {duration_s} s; intervals of {known} s are known")
