@@ -147,6 +147,8 @@ class IngestService:
 
     def _answer(self, messages: Sequence[Message], effects: Effects) -> None:
         """Count, acknowledge and receipt what is durable now."""
+        for failure in effects.failures:
+            _log.error("readings are kept, but something could not be made of them: please report this", error=failure)
         self.stats.commits += 1
         self.stats.counts.update(effects.counts)
         self.stats.rejected.update(effects.rejected)

@@ -28,7 +28,7 @@ class Effects:
     `records` and `marks` go into the journal in one transaction, `poison` before them into its own. `receipts`:
     (topic, payload), sent after the commit. `counts`: `messages`, `statuses`, `readings` and `waveforms` (stored),
     `duplicates` (messages received before), `gaps` (messages that gateways gave up), `repeated` and `late` (readings).
-    `rejected`: findings by reason.
+    `rejected`: findings by reason. `failures`: of our own code, where the readings could be kept all the same.
     """
 
     records: list[tuple[int, bytes]] = field(default_factory=list)
@@ -37,6 +37,7 @@ class Effects:
     marks: dict[str, bytes] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
 
 
 class Commit:

@@ -1,10 +1,11 @@
 """The ingest pipeline: messages in, effects out. Pure; the shell around it is `ingest.app`.
 
-    sort ─▶ flatten ─▶ judge ─▶ order, duplicates, filters ─▶ one encoded block
+    sort ─▶ flatten ─▶ judge ─▶ order, duplicates, filters ─▶ best values ─▶ one encoded block
     (decode, receipts, statuses, poison)
 
 The rows do not depend on how messages are grouped into commits. State changes last and together: when `feed` raises,
-nothing has changed, and the same messages may be fed one by one to find the one at fault (`set_aside`).
+nothing has changed, and the same messages may be fed one by one to find the one at fault (`set_aside`). Only the best
+values move on at once; what they heard already makes no best value a second time.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Final
 
 import numpy as np
 
+from ingest.best import BestValues
 from ingest.commit import Commit, Effects
 from ingest.receipts import ReceiptLedger
 from ingest.signals.stage import CAPACITY, SignalStage
@@ -21,6 +23,7 @@ from ingest.source import Incoming, Rejection
 from ingest.streams import Times
 from ingest.validate import Findings, Flat, Strip, flatten, judge, path_of, strip_times
 from vitals.columns import SampleBlock, encode_block
+from vitals.derived import is_virtual
 from vitals.model import VITALS
 from vitals.wire import MAX_DEVICES, WireSample
 
@@ -32,7 +35,8 @@ class Pipeline:
 
     `patient_of`: device → pseudonym; a device that is missing there is stored with patient `""`. `ledger`: as
     restored from the journal's marks. `site`: ours; messages under another's topics are set aside unreceipted, so that
-    their gateway keeps them. `None` takes any.
+    their gateway keeps them. `None` takes any. `best`: what chooses the best values; whoever journals readings that it
+    derived lets them pass through it too, from the same thread.
     """
 
     def __init__(
@@ -42,6 +46,7 @@ class Pipeline:
         self._site = site
         self._ledger = ledger or ReceiptLedger()
         self._signals = SignalStage()
+        self.best = BestValues()
 
     def feed(self, messages: Sequence[Incoming | Rejection]) -> Effects:
         """What up to `MAX_MESSAGES` messages, in arrival order, make of a commit."""
@@ -67,7 +72,9 @@ class Pipeline:
 
     def warm_up(self, block: SampleBlock) -> None:
         """Remember the streams of a journalled block: after a restart, oldest block first."""
-        rows = block.rows.copy()
+        self.best.choose(block)
+        real = ~np.array([is_virtual(device) for device in block.devices], np.bool_)
+        rows = block.rows[real[block.rows["device"]]].copy()
         rows["value"] = np.where(np.isnan(rows["value"]), np.nan, rows["raw"])  # filters saw what was received
         self._signals.smooth(self._signals.place(block.devices), rows).keep()
 
@@ -86,15 +93,25 @@ class Pipeline:
             late=rows.late,
         )
 
+        patients = tuple(self.patient_of.get(device, "") for device in flat.devices)
+        block = SampleBlock(flat.devices, patients, flat.gateways, rows.rows, tuple(strips.waveforms))
+
         def keep() -> None:
             rows.keep()
             strips.keep()
 
         if not len(rows.rows) and not strips.waveforms:
             return [], keep
-        patients = tuple(self.patient_of.get(device, "") for device in flat.devices)
-        block = SampleBlock(flat.devices, patients, flat.gateways, rows.rows, tuple(strips.waveforms))
-        return [encode_block(block)], keep
+        return [encode_block(self._with_best(block, commit))], keep
+
+    def _with_best(self, block: SampleBlock, commit: Commit) -> SampleBlock:
+        """The block with its best values, or as it is should that fail: no reading is lost to a second opinion."""
+        try:
+            return self.best.choose(block)
+        except Exception as error:  # noqa: BLE001 - alarms judge each device alone where there is no best value
+            commit.effects.failures.append(f"no best values: {error!r}")
+            self.best.forget()
+            return block
 
 
 def _nothing() -> None:

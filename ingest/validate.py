@@ -130,7 +130,7 @@ def flatten(messages: Sequence[Accepted]) -> Flat:
                 strips += [Strip(number, position, i, owner, block) for i, block in enumerate(device.waveforms)]
         message_rows.append(len(samples) - before)
     rows = _columns(samples)
-    rows["device"] = np.repeat(np.array(owners, np.uint32), device_rows)
+    rows["device"] = rows["source"] = np.repeat(np.array(owners, np.uint32), device_rows)
     _stamp(rows, messages, message_rows)
     devices, gateways = zip(*index, strict=True) if index else ((), ())
     message_devices = np.array([len(m.decoded.batch.devices) for m in messages], np.intp)

@@ -11,8 +11,9 @@ wrong one would pull the others along: one is chosen per patient, and the value 
 - *No flapping*: a source that is present stays until another has been better for `TAKE_OVER_NS` on end. One that is no
   longer eligible is left at once, since a wrong or old number helps nobody. So is one that has become doubtful
   while another is usable, after `LEAVE_DOUBT_NS`.
-- *Disagreement*: when another usable source differs by more than the caller's tolerance, the value is doubtful and
-  says so. Which of them is right is for a person to find out.
+- *Disagreement*: when another usable source has differed by more than the caller's tolerance for `APART_NS`, the value
+  is doubtful and says so. Which of them is right is for a person to find out. The delay is for sources that average:
+  an oximeter follows a quick change some seconds after the strap, and such a change is no reason for doubt.
 """
 
 from __future__ import annotations
@@ -37,9 +38,11 @@ NO_SOURCE: Final = -1
 MAX_AGE_NS: Final = 10_000_000_000  # an oximeter that sends every 4 s may miss one message
 TAKE_OVER_NS: Final = 10_000_000_000
 LEAVE_DOUBT_NS: Final = 3_000_000_000
+APART_NS: Final = 5_000_000_000
 
-#: Order of `Quality`, best first, by its number; a source of unknown quality is believed less than a usable one.
-_STANDING: Final = np.array([1, 0, 2, 9, 9])
+#: Order of `Quality`, best first, by its number. Unknown is as good as usable: most straps have no quality indicator,
+#: and an oximeter that vouches for itself while it counts an artefact must not be believed before an ECG.
+_STANDING: Final = np.array([0, 0, 1, 9, 9])
 _NOT_ELIGIBLE: Final = 1_000_000_000
 _MOST_RANKS: Final = 1_000
 
@@ -48,13 +51,15 @@ _MOST_RANKS: Final = 1_000
 class Candidates:
     """What the sources of every patient say, all (patients, sources); NaN where a source has no value.
 
-    `ranks` orders methods, 0 best, below 1,000. `tolerance`: the difference, in the vital's unit, that two sources
-    may show without doubt, (patients, sources) or a number.
+    `sampled_at_ns`: 0 for never. `reasons`: why a source has no value. `ranks` orders methods, 0 best, below 1,000.
+    `tolerance`: the difference, in the vital's unit, that two sources may show without doubt, (patients, sources),
+    (patients, 1) or a number.
     """
 
     values: Floats
     sampled_at_ns: Times
     quality: Codes
+    reasons: Codes
     ranks: Indices
     tolerance: Floats | float
 
@@ -79,22 +84,24 @@ class Provenance:
 
 @dataclass(slots=True)
 class FusionState:
-    """The source in use of every patient and its challenger with the time it has been better since, all (patients,)."""
+    """Of every patient, all (patients,): the source in use, its challenger with the time it has been better since, and
+    since when another source contradicts; a time of 0 means none."""
 
     source: Indices
     challenger: Indices
     since_ns: Times
+    apart_ns: Times
 
     @classmethod
     def of(cls, patients: int) -> FusionState:
         """No source chosen yet."""
         none = np.full(patients, NO_SOURCE, np.intp)
-        return cls(none, none.copy(), np.zeros(patients, np.int64))
+        return cls(none, none.copy(), np.zeros(patients, np.int64), np.zeros(patients, np.int64))
 
     def clear(self, patients: Indices) -> None:
         """Forget these patients, as when their sources were assigned anew."""
         self.source[patients] = self.challenger[patients] = NO_SOURCE
-        self.since_ns[patients] = 0
+        self.since_ns[patients] = self.apart_ns[patients] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,37 +131,38 @@ class Best:
         )
 
 
-def fuse(state: FusionState, candidates: Candidates, now_ns: int) -> Best:
-    """Choose at `now_ns`; `state` moves on."""
-    standing = _standing(candidates, now_ns)
-    chosen = _choose(state, standing, now_ns)
+def fuse(state: FusionState, candidates: Candidates, now_ns: int | Times) -> Best:
+    """Choose at `now_ns`, one for all or (patients,); `state` moves on."""
+    now = np.broadcast_to(np.asarray(now_ns, np.int64), state.source.shape)
+    fresh = (candidates.sampled_at_ns > 0) & (now[:, None] - candidates.sampled_at_ns <= MAX_AGE_NS)
+    standing = _standing(candidates, fresh)
+    chosen = _choose(state, standing, now)
     rows = np.arange(len(chosen))
     known = chosen != NO_SOURCE
     value = np.where(known, candidates.values[rows, chosen], np.nan)
-    disagrees = known & _contradicted(candidates, standing, value, chosen)
-    quality = np.where(known, candidates.quality[rows, chosen], np.uint8(Quality.UNUSABLE))
     changed = chosen != state.source
     state.source = chosen
+    disagrees = known & _contradicted(state, _apart(candidates, standing, value, chosen), now)
+    quality = np.where(known, candidates.quality[rows, chosen], np.uint8(Quality.UNUSABLE))
     return Best(
         value=value,
         source=chosen,
-        age_ns=np.where(known, now_ns - candidates.sampled_at_ns[rows, chosen], 0),
+        age_ns=np.where(known, now - candidates.sampled_at_ns[rows, chosen], 0),
         quality=np.where(disagrees, np.uint8(Quality.DOUBTFUL), quality).astype(np.uint8),
-        reason=np.where(known, Reason.PRESENT, _why_none(candidates, now_ns)).astype(np.uint8),
+        reason=np.where(known, np.uint8(Reason.PRESENT), _why_none(candidates, fresh)).astype(np.uint8),
         changed=changed,
         disagrees=disagrees,
     )
 
 
-def _standing(candidates: Candidates, now_ns: int) -> npt.NDArray[np.int64]:
+def _standing(candidates: Candidates, fresh: Mask) -> npt.NDArray[np.int64]:
     """A number per source, lower is better, `_NOT_ELIGIBLE` for what must not be used, (patients, sources)."""
-    fresh = np.isfinite(candidates.values) & (now_ns - candidates.sampled_at_ns <= MAX_AGE_NS)
     step = _STANDING[np.minimum(candidates.quality, len(_STANDING) - 1)]
-    standing = step * _MOST_RANKS + candidates.ranks
-    return np.asarray(np.where(fresh & (step < _STANDING.max()), standing, _NOT_ELIGIBLE), np.int64)
+    eligible = fresh & ~np.isnan(candidates.values) & (step < _STANDING.max())
+    return np.asarray(np.where(eligible, step * _MOST_RANKS + candidates.ranks, _NOT_ELIGIBLE), np.int64)
 
 
-def _choose(state: FusionState, standing: npt.NDArray[np.int64], now_ns: int) -> Indices:
+def _choose(state: FusionState, standing: npt.NDArray[np.int64], now_ns: Times) -> Indices:
     """The source of every patient from now on; `challenger` and `since_ns` move on."""
     rows = np.arange(len(standing))
     first = np.argmin(standing, axis=1)
@@ -172,16 +180,25 @@ def _choose(state: FusionState, standing: npt.NDArray[np.int64], now_ns: int) ->
     return np.asarray(np.where(first_standing == _NOT_ELIGIBLE, NO_SOURCE, chosen), np.intp)
 
 
-def _contradicted(candidates: Candidates, standing: npt.NDArray[np.int64], value: Floats, chosen: Indices) -> Mask:
+def _apart(candidates: Candidates, standing: npt.NDArray[np.int64], value: Floats, chosen: Indices) -> Mask:
     """Whether a usable source other than the chosen one differs by more than the tolerance, (patients,)."""
     others = (standing < _MOST_RANKS) & (np.arange(standing.shape[1]) != chosen[:, None])
     apart = np.abs(candidates.values - value[:, None]) > candidates.tolerance
     return np.asarray((others & apart).any(axis=1))
 
 
-def _why_none(candidates: Candidates, now_ns: int) -> Codes:
-    """The reason for no value, (patients,): never seen, not present, or present and not good enough."""
-    ever = (candidates.sampled_at_ns > 0).any(axis=1)
-    fresh = (np.isfinite(candidates.values) & (now_ns - candidates.sampled_at_ns <= MAX_AGE_NS)).any(axis=1)
-    why = np.where(fresh, Reason.POOR_SIGNAL, np.where(ever, Reason.NO_READING, Reason.NEVER_SEEN))
-    return why.astype(np.uint8)
+def _contradicted(state: FusionState, apart: Mask, now_ns: Times) -> Mask:
+    """Whether that has lasted, (patients,); `apart_ns` moves on."""
+    since_ns = np.where(apart & (state.apart_ns > 0), state.apart_ns, now_ns)
+    state.apart_ns = np.where(apart, since_ns, 0)
+    return np.asarray(apart & (now_ns - since_ns >= APART_NS))
+
+
+def _why_none(candidates: Candidates, fresh: Mask) -> Codes:
+    """The reason for no value, (patients,): that of the best method that speaks now, or never seen, or silent."""
+    best = np.argmin(np.where(fresh, candidates.ranks, _NOT_ELIGIBLE), axis=1)
+    told = candidates.reasons[np.arange(len(best)), best]
+    silent = np.where((candidates.sampled_at_ns > 0).any(axis=1), Reason.NO_READING, Reason.NEVER_SEEN)
+    lacking = np.isnan(candidates.values[np.arange(len(best)), best])
+    untold = np.where(lacking, Reason.NO_READING, Reason.POOR_SIGNAL)  # the latter: a value that is not good enough
+    return np.where(fresh.any(axis=1), np.where(told == Reason.PRESENT, untold, told), silent).astype(np.uint8)

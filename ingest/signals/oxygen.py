@@ -111,8 +111,11 @@ class Judged:
     leaps: Mask
 
 
-def advance(state: OxygenState, readings: Readings, now_ns: int) -> Judged:
-    """Judge the newest readings at `now_ns`; `state` moves on. Call it at least every `MAX_AGE_NS`."""
+def advance(state: OxygenState, readings: Readings, now_ns: int | Times) -> Judged:
+    """Judge the newest readings at `now_ns`, one for all or (rows,); `state` moves on.
+
+    Call it with every reading, or at least every `MAX_AGE_NS`.
+    """
     spo2 = readings.spo2_pct
     recent = (readings.sampled_at_ns > 0) & (now_ns - readings.sampled_at_ns <= MAX_AGE_NS)
     present = recent & (spo2 >= _LOW) & (spo2 <= _HIGH)
@@ -141,7 +144,7 @@ def advance(state: OxygenState, readings: Readings, now_ns: int) -> Judged:
     )
 
 
-def _disagreement(state: OxygenState, readings: Readings, recent: Mask, now_ns: int) -> Mask:
+def _disagreement(state: OxygenState, readings: Readings, recent: Mask, now_ns: int | Times) -> Mask:
     """Whether pulse and heart rate disagree, (rows,): a verdict turns when its opposite has lasted `APART_NS`."""
     apart = np.abs(readings.pulse_rate - readings.heart_rate)
     comparable = recent & np.isfinite(apart)

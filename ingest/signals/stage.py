@@ -16,11 +16,11 @@ from ingest.signals.filters import STEP_FLOOR, BandPassState, Block, HampelState
 from ingest.streams import ArrivalState, Indices, Mask, Slots, Times, judge_arrivals
 from ingest.validate import Strip
 from vitals.columns import Rows, WaveformRow
-from vitals.model import Quality, Vital, Waveform
+from vitals.model import SERVER_VITALS, Quality, Waveform
 
 CAPACITY: Final = 65_536  # devices remembered; about 1 kB each, only as they come. More share it by recency of use
 
-_VITALS: Final = max(Vital) + 1  # rows of arrival state per device, numbered by `Vital`
+_VITALS: Final = min(SERVER_VITALS)  # rows of arrival state per device, numbered by `Vital`; devices send no others
 _FILTERED: Final = len(STEP_FLOOR)
 _FILTER_OF: Final = np.full(_VITALS, -1, np.intp)
 _FLOOR_OF: Final = np.zeros(_VITALS)

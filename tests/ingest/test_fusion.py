@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.signals.fusion import (
+    APART_NS,
     LEAVE_DOUBT_NS,
     MAX_AGE_NS,
     NO_SOURCE,
@@ -34,11 +35,12 @@ def fused(
     quality: tuple[Quality, Quality, Quality] = (GOOD, GOOD, GOOD),
     *,
     age_s: tuple[float, float, float] = (0, 0, 0),
+    reasons: tuple[Reason, Reason, Reason] = (Reason.PRESENT,) * 3,
 ) -> Best:
     now_ns = int(at_s * SECOND)
     sampled = now_ns - (np.array([age_s]) * SECOND).astype(np.int64)
-    ranks = np.array([[0, 1, 2]])
-    return fuse(state, Candidates(np.array([values]), sampled, np.array([quality], np.uint8), ranks, 10.0), now_ns)
+    codes = np.array([quality], np.uint8), np.array([reasons], np.uint8)
+    return fuse(state, Candidates(np.array([values]), sampled, *codes, np.array([[0, 1, 2]]), 10.0), now_ns)
 
 
 def test_the_best_method_gives_the_value_and_says_so() -> None:
@@ -58,6 +60,8 @@ def test_the_best_method_gives_the_value_and_says_so() -> None:
 def test_quality_comes_before_method() -> None:
     assert fused(FusionState.of(1), 100, (71.0, 73.0, 75.0), (DOUBT, BAD, GOOD)).source[0] == WRIST
     assert fused(FusionState.of(1), 100, (71.0, 73.0, 75.0), (DOUBT, Quality.UNKNOWN, BAD)).source[0] == OXIMETER
+    unknown = fused(FusionState.of(1), 100, (71.0, 150.0, 75.0), (Quality.UNKNOWN, GOOD, BAD))
+    assert unknown.source[0] == STRAP, "a strap without a quality indicator comes before an oximeter that has one"
     assert fused(FusionState.of(1), 100, (71.0, NAN, NAN), (Quality.TEST, GOOD, GOOD)).source[0] == NO_SOURCE
 
 
@@ -90,23 +94,37 @@ def test_doubt_is_left_sooner_and_a_flapping_source_never_takes_over() -> None:
 
 
 def test_disagreeing_sources_make_the_value_doubtful() -> None:
-    state = FusionState.of(1)
-    best = fused(state, 100, (71.0, 112.0, 72.0))
+    state, patience_s = FusionState.of(1), APART_NS // SECOND
+    told = [bool(fused(state, 100 + s, (71.0, 112.0, 72.0)).disagrees[0]) for s in range(patience_s)]
+    assert not any(told), "an average follows some seconds later"
+    best = fused(state, 100 + patience_s, (71.0, 112.0, 72.0))
     assert best.source[0] == STRAP
     assert best.disagrees[0]
     assert best.quality[0] == Quality.DOUBTFUL
-    ignored = fused(state, 101, (71.0, 112.0, 72.0), (GOOD, DOUBT, GOOD))
+    ignored = fused(state, 101 + patience_s, (71.0, 112.0, 72.0), (GOOD, DOUBT, GOOD))
     assert not ignored.disagrees[0]
     assert ignored.quality[0] == Quality.USABLE
 
 
 def test_no_value_says_why() -> None:
     assert fused(FusionState.of(1), 100, (NAN, NAN, NAN), age_s=(100, 100, 100)).reason[0] == Reason.NEVER_SEEN
+    off = (Reason.PROBE_OFF, Reason.SEARCHING, Reason.NO_READING)
+    assert fused(FusionState.of(1), 100, (NAN, NAN, NAN), reasons=off).reason[0] == Reason.PROBE_OFF
+    assert fused(FusionState.of(1), 100, (NAN, NAN, NAN), age_s=(20, 0, 0), reasons=off).reason[0] == Reason.SEARCHING
     assert fused(FusionState.of(1), 100, (NAN, 70.0, NAN), age_s=(0, 60, 0)).reason[0] == Reason.NO_READING
     poor = fused(FusionState.of(1), 100, (70.0, NAN, NAN), (BAD, GOOD, GOOD))
     assert poor.reason[0] == Reason.POOR_SIGNAL
     assert np.isnan(poor.value[0])
     assert poor.provenance(0, []) is None
+
+
+def test_every_patient_may_have_a_time_of_its_own() -> None:
+    sampled = np.array([[90, 89], [990, 989]]) * SECOND
+    values, codes = np.array([[70.0, 80.0]] * 2), np.ones((2, 2), np.uint8)
+    candidates = Candidates(values, sampled, codes, np.zeros((2, 2), np.uint8), np.array([[0, 1]] * 2), 20.0)
+    best = fuse(FusionState.of(2), candidates, np.array([100, 1001]) * SECOND)
+    assert best.source.tolist() == [STRAP, NO_SOURCE]
+    assert best.age_ns.tolist() == [10 * SECOND, 0]
 
 
 def test_forgotten_patients_choose_anew() -> None:

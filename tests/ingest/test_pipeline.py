@@ -21,6 +21,7 @@ from ingest.source import Incoming, Rejection
 from ingest.validate import MAX_EXCERPT_BYTES, Accepted, flatten, judge, strip_times
 from vitals.columns import RecordKind, SampleBlock, concatenate, decode_block
 from vitals.control import decode_receipt, decode_status, encode_receipt, encode_status
+from vitals.derived import is_best
 from vitals.model import (
     ClockSource,
     ClockTrust,
@@ -63,6 +64,16 @@ def incoming(payload: bytes, topic: str = "wardlight/v1/north/gw-1/batch", after
 
 
 def block_of(*effects: Effects) -> SampleBlock:
+    """What was received, without the best values made of it."""
+    block = _all_of(*effects)
+    best = np.array([is_best(device) for device in block.devices], np.bool_)
+    own = block.rows[~best[block.rows["device"]]]
+    listed = int(own["device"].max()) + 1 if len(own) else len(block.devices)
+    names = (block.devices[:listed], block.patients[:listed], block.gateways[:listed])
+    return SampleBlock(*names, own, block.waveforms)
+
+
+def _all_of(*effects: Effects) -> SampleBlock:
     payloads = [payload for e in effects for kind, payload in e.records if kind == RecordKind.SAMPLES]
     return concatenate([decode_block(payload) for payload in payloads])
 
@@ -439,13 +450,20 @@ def _groups(fed: list[Incoming], sizes: list[int]) -> Iterator[list[Incoming]]:
 
 
 def _readings(effects: list[Effects]) -> list[object]:
-    """Every row and block, in order, byte for byte, with names instead of indices."""
-    block = block_of(*effects)
-    rows = block.rows.copy()
-    rows["device"] = 0
-    owners = [(block.devices[r], block.patients[r], block.gateways[r]) for r in block.rows["device"].tolist()]
+    """Every row and block, in order, byte for byte, with names instead of indices; best values apart."""
+    block, best = block_of(*effects), _all_of(*effects)
+    rows = [row for part in (block, best) for row in _named(part)]
     waves = [(block.devices[w.device], w.started_at_ns, w.samples, w.filtered) for w in block.waveforms]
-    return [owners, [row.tobytes() for row in rows], waves]
+    return [rows, waves]
+
+
+def _named(block: SampleBlock) -> list[object]:
+    names = list(zip(block.devices, block.patients, block.gateways, strict=True))
+    rows = block.rows.copy()
+    rows["device"] = rows["source"] = 0
+    places = block.rows[["device", "source"]].tolist()
+    named = [(names[d], block.devices[s], row.tobytes()) for (d, s), row in zip(places, rows, strict=True)]
+    return sorted(named, key=lambda row: is_best(row[0][0]))
 
 
 def _total(effects: list[Effects]) -> Counter[str]:
