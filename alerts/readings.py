@@ -150,7 +150,7 @@ def _origin(device: str, vitals: set[int]) -> Origin:
     if is_virtual(device):
         return Origin.UNKNOWN if is_best(device) else Origin.PULSE_WAVE
     if Vital.HEART_RATE in vitals:
-        return Origin.PATCH if Vital.SPO2 in vitals else Origin.STRAP
+        return Origin.COMBINED if Vital.SPO2 in vitals else Origin.STRAP
     if Vital.SPO2 in vitals:
         return Origin.OXIMETER
     return Origin.OPTICAL if Vital.PULSE_RATE in vitals else Origin.UNKNOWN

@@ -21,7 +21,7 @@ class Origin(Enum):
 
     UNKNOWN = "unknown"
     STRAP = "strap"  # the heart's own signal, and no oxygen
-    PATCH = "patch"  # both
+    COMBINED = "combined"  # both: a patch, or a bedside monitor
     OXIMETER = "oximeter"
     OPTICAL = "optical"  # a pulse rate only
     PULSE_WAVE = "pulse_wave"  # worked out by the server from a wearable's waveform

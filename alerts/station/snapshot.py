@@ -196,14 +196,22 @@ def _vital(vital: TileVital, now_ns: int) -> ShownVital:
 
 
 def _source(source: TileVital, tile: Tile, now_ns: int) -> ShownSource:
-    alike = PULSES if source.vital in PULSES else (source.vital,)
     return ShownSource(
         key=f"{source.device}/{source.vital.name.lower()}",
         device=source.device,
         kind=words.ORIGINS[source.origin],
-        used=any(v.device == source.device and v.vital in alike for v in _shown(tile.vitals)),
+        used=_is_used(source, tile),
         reading=_vital(source, now_ns),
     )
+
+
+def _is_used(source: TileVital, tile: Tile) -> bool:
+    """Whether the tile shows this; of a device that tells both pulses the heart rate is taken."""
+    own = {s.vital for s in tile.sources if s.device == source.device and s.value is not None}
+    if source.vital is Vital.PULSE_RATE and Vital.HEART_RATE in own:
+        return False
+    alike = PULSES if source.vital in PULSES else (source.vital,)
+    return any(v.device == source.device and v.vital in alike for v in _shown(tile.vitals))
 
 
 def _alarm(alarm: OpenAlarm, now_ns: int, zone: tzinfo) -> ShownAlarm:

@@ -58,7 +58,7 @@ ORIGINS: Final[Mapping[Origin, str]] = MappingProxyType(
     {
         Origin.UNKNOWN: "",
         Origin.STRAP: "strap",
-        Origin.PATCH: "patch",
+        Origin.COMBINED: "multi-sensor",
         Origin.OXIMETER: "oximeter",
         Origin.OPTICAL: "optical sensor",
         Origin.PULSE_WAVE: "pulse wave",

@@ -105,6 +105,16 @@ def test_a_tile_carries_what_each_device_says_and_which_of_it_is_used(ward: Pret
     ]
 
 
+def test_of_a_device_with_both_pulses_the_heart_rate_is_what_is_used() -> None:
+    def said(which: Vital, value: float) -> TileVital:
+        return TileVital(which, value, Reason.PRESENT, Quality.USABLE, NOW_NS, value, "m", origin=Origin.COMBINED)
+
+    sources = (said(Vital.HEART_RATE, 67.0), said(Vital.PULSE_RATE, 66.0))
+    tile = Tile("P-1", "1", Reason.PRESENT, sources[:1], None, None, acknowledged=False, sources=sources)
+    (shown,) = show_tiles([tile], [], NOW_NS, ZONE)
+    assert [source.used for source in shown.sources] == [True, False]
+
+
 def test_an_advisory_says_that_it_is_no_diagnosis(ward: PretendedWard) -> None:
     advisory = replace(ward.alarms()[0], condition="irregular_rhythm", priority=Priority.LOW, value=60.0, limit=50.0)
     (shown,) = show_alarms([advisory], NOW_NS, ZONE)
