@@ -125,6 +125,8 @@ class Forwarder:
     async def _follow(self) -> None:
         following = follow(self._journal, self.progress.position, limit=PORTION, max_bytes=PORTION_BYTES)
         async for records in following:
+            if self._crowded():  # it answers, and takes less than comes in
+                raise Abandoned
             encoded = await asyncio.to_thread(self._encode, records, self._sender.lines_per_body)
             if encoded.unreadable:
                 _log.error("journal records skipped", cursor=self._cursor, records=encoded.unreadable)

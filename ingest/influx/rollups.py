@@ -95,6 +95,8 @@ class Rollups:
             return
         await self._stored(self._touched.position)
         for number in ripe:
+            if self._owed.crowded(self._cursor):
+                raise Abandoned
             bucket = self._touched.take(number)
             await self._send(number, bucket)
             await self._keep(self._touched.holds_from())

@@ -92,6 +92,7 @@ def _influx1(client: Client, place: Place, dry_run: bool, shorten: bool) -> Iter
         yield _change(f"create database {place.name}", dry_run, lambda: _rows(client, f"CREATE DATABASE {name}"))
         if dry_run:
             return
+        shorten = True  # nothing is in it yet
     policies = {row[0]: row for row in _rows(client, f"SHOW RETENTION POLICIES ON {name}")}
     default = next((policy for policy in policies.values() if policy[-1]), None)
     if default is None:
@@ -144,7 +145,11 @@ def _influx2(client: Client, place: Place, dry_run: bool, shorten: bool) -> Iter
         yield _change(make, dry_run, lambda: client.text("/api/v2/buckets", method="POST", content=content))
         if dry_run:
             return
-        bucket = _only(client, "/api/v2/buckets", [("orgID", org["id"]), ("name", place.name)], "buckets") or {}
+        bucket = _only(client, "/api/v2/buckets", [("orgID", org["id"]), ("name", place.name)], "buckets")
+        if bucket is None:
+            raise PermanentError(
+                f"bucket {place.name} was created, but the token may not see it: let it read the bucket"
+            )
     keeps_s = next((rule["everySeconds"] for rule in bucket.get("retentionRules", ())), _FOREVER_S)
     path = f"/api/v2/buckets/{bucket['id']}"
     yield from _retention(

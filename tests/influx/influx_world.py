@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ingest.influx.client import Client
+from ingest.influx.comparison import Difference
 from ingest.influx.config import Kind, Target
 from ingest.influx.sender import Sender
+from ingest.influx.service import InfluxService, Sources
 from ingest.poison import PoisonStore
+from ingest.store.consumer import StoreConsumer
+from ingest.store.reader import StoreReader
+from ingest.store.writer import StoreWriter
 from vitals.columns import SAMPLE_DTYPE, RecordKind, SampleBlock, encode_block
-from vitals.journal import Journal
+from vitals.journal import Bounds, Journal, WhenFull
 from vitals.model import Reason, Vital
+from wardlight.influx_alarms import encode_alarms
+from wardlight.influx_work import verify
+from wardlight.layout import DataFolder
 
 SECOND_NS = 10**9
 START_NS = 1_767_225_600 * SECOND_NS  # 2026-01-01, the beginning of an hour
@@ -81,3 +92,61 @@ def sender_of(client: Client, poison: Journal | None, pauses: Pauses, **others: 
 def numbered(count: int) -> list[bytes]:
     """That many lines."""
     return [f"vitals,patient=P-0001 spo2={90 + n % 10}.0 {START_NS + n}\n".encode() for n in range(count)]
+
+
+@dataclass
+class Site:
+    """A server's files without a server: journals, the embedded store, and what forwards from them."""
+
+    data: DataFolder
+    journal: Journal
+    alarms: Journal
+    poison: Journal
+    writer: StoreWriter
+    reader: StoreReader
+    store: StoreConsumer
+    now_ns: int = START_NS + 3_600 * SECOND_NS
+
+    def service(self, *targets: Target) -> InfluxService:
+        """What forwards to these targets."""
+        (self.data.root / "token").write_text("shim-token")
+        sources = Sources(self.journal, self.alarms, self.poison, self.reader, self.store.reached, encode_alarms, SITE)
+        return InfluxService(targets, self.data.root, sources, now_ns=lambda: self.now_ns)
+
+    @asynccontextmanager
+    async def forwarding(self, service: InfluxService) -> AsyncIterator[InfluxService]:
+        """`service` and the store's consumer at work."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self.store.run()), group.create_task(service.run())]
+            try:
+                yield service
+            finally:
+                for task in tasks:
+                    task.cancel()
+        service.close()
+
+
+@contextmanager
+def site_at(root: Path, *, journal_bytes: int = 64 << 20) -> Iterator[Site]:
+    """Open the files in `root`."""
+    data = DataFolder(root)
+    data.create()
+    with ExitStack() as stack:
+        journal = stack.enter_context(Journal(data.journal, bounds=Bounds(journal_bytes)))
+        alarms, poison = (
+            stack.enter_context(Journal(path, bounds=Bounds(16 << 20, when_full=WhenFull.DROP_OLDEST)))
+            for path in (data.alarms, data.poison)
+        )
+        writer = stack.enter_context(StoreWriter(data.store))
+        reader = stack.enter_context(StoreReader(data.store))
+        yield Site(data, journal, alarms, poison, writer, reader, StoreConsumer(journal, writer))
+
+
+def differing(site: Site, found: Target, span: tuple[int, int] | None = None) -> tuple[int, list[Difference]]:
+    """How many readings `wardlight influx verify` compares, and what differs."""
+    whole = (START_NS, START_NS + 86_400 * SECOND_NS)
+    compared, differences = 0, list[Difference]()
+    for _, count, several in verify(found, site.data.root, site.data, SITE, span or whole):
+        compared += count
+        differences += several
+    return compared, differences
