@@ -84,6 +84,8 @@ PURE: Final = (
     ),
     *("simulators." + name for name in ("body", "events", "fleet", "gateway", "ppg", "story", "timeline", "truth")),
     "simulators.wearable",
+    *("simulators.bluez." + name for name in ("faults", "link", "objects", "peripheral", "timing", "ward", "wearer")),
+    "simulators.bluez.wearables.*",
     *("wardlight.explain.*", "wardlight.findings"),
 )
 
