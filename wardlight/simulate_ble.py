@@ -61,8 +61,10 @@ async def _run(specs: tuple[PeripheralSpec, ...], folder: Path, url: str, stop: 
     own = folder / "gateway"
     own.mkdir()
     settings = folder / "gateway.toml"
-    settings.write_text(ward.gateway_settings(specs, url=url, site=_SITE, folder=str(own)), encoding="utf-8")
     adapters = -(-len(specs) // SLOTS)
+    names = tuple(f"hci{number}" for number in range(adapters))
+    text = ward.gateway_settings(specs, url=url, site=_SITE, folder=str(own), adapters=names)
+    settings.write_text(text, encoding="utf-8")
     limited = AdapterFaults(connection_slots=SLOTS)
     async with simulated_bluez(specs, adapters=adapters, adapter_faults=limited, timing=REAL, folder=folder) as bluez:
         typer.echo(_instructions(len(specs), adapters, bluez.address, settings))

@@ -63,14 +63,10 @@ class PrivateBus:
             if not await self._process.stdout.readline():
                 raise PermanentError(f"dbus-daemon did not start: {self._log.read_text(encoding='utf-8').strip()}")
 
-    def signal_end(self) -> None:
-        """SIGKILL, without waiting for it."""
-        if self._process is not None and self._process.returncode is None:
-            self._process.kill()
-
     async def kill(self) -> None:
         """`kill -9`: every connection is gone."""
-        self.signal_end()
         if self._process is not None:
+            if self._process.returncode is None:
+                self._process.kill()
             await self._process.wait()
             self._process = None

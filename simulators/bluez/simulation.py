@@ -7,10 +7,10 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -113,11 +113,15 @@ class SimulatedBluez:
         await self._bus.start()
         await self.start_daemon()
 
-    def signal_end(self) -> None:
-        """SIGKILL to both processes, without waiting for anything."""
-        self._bus.signal_end()
-        if self._process is not None and self._process.returncode is None:
-            self._process.kill()
+    async def end(self) -> None:
+        """Kill everything; takes milliseconds."""
+        await self._bus.kill()
+        if self._process is not None:
+            if self._process.returncode is None:
+                self._process.kill()
+            await self._process.wait()
+            self._process = None
+        await self.kill_daemon()
 
     # ── looking ──
 
@@ -174,6 +178,16 @@ class SimulatedBluez:
         await process.wait()
 
 
+async def _uncancelled(work: Coroutine[Any, Any, None]) -> None:
+    """Finish `work` even when this task is cancelled meanwhile: no process may stay behind."""
+    running = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await running
+        raise
+
+
 @asynccontextmanager
 async def simulated_bluez(
     peripherals: Sequence[PeripheralSpec],
@@ -207,8 +221,6 @@ async def simulated_bluez(
         await bluez.start_daemon()
         yield bluez
     finally:
-        bluez.signal_end()  # at once: whoever is impatient may cancel what follows
-        await bluez.kill_daemon()
-        await bus.kill()
+        await _uncancelled(bluez.end())
         if folder is None:
             shutil.rmtree(own, ignore_errors=True)

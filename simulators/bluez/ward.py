@@ -83,16 +83,21 @@ def device_name(spec: PeripheralSpec) -> str:
     return spec.patient.devices[0].device
 
 
-def gateway_settings(specs: tuple[PeripheralSpec, ...], *, url: str, site: str, folder: str) -> str:
+def gateway_settings(
+    specs: tuple[PeripheralSpec, ...], *, url: str, site: str, folder: str, adapters: tuple[str, ...]
+) -> str:
     """A settings file for a gateway that allows all of these wearables and keeps its spool in `folder`."""
-    return "\n".join(_settings_lines(specs, url, site, folder)) + "\n"
+    return "\n".join(_settings_lines(specs, url, site, folder, adapters)) + "\n"
 
 
-def _settings_lines(specs: tuple[PeripheralSpec, ...], url: str, site: str, folder: str) -> Iterator[str]:
+def _settings_lines(
+    specs: tuple[PeripheralSpec, ...], url: str, site: str, folder: str, adapters: tuple[str, ...]
+) -> Iterator[str]:
     yield from ("# A gateway for simulated wearables.", f'site = "{site}"', 'gateway = "gw-sim"')
     yield from (f'runtime_folder = "{folder}"', "", "[uplink]", f'url = "{url}"', "")
     yield from ("[spool]", f'folder = "{folder}"')
     yield from ("", "[clock]", "hold_s = 2  # a computer for trying things out may have no time server", "")
+    yield from ("", "[radio]", "adapters = [" + ", ".join(f'"{name}"' for name in adapters) + "]")
     for spec in specs:
         yield from ("", "[[device]]", f'name = "{device_name(spec)}"', f'address = "{spec.address}"')
 

@@ -150,7 +150,10 @@ def test_a_mixed_ward_is_known_to_the_gateway() -> None:
 
 def test_the_gateway_takes_the_settings_of_a_ward() -> None:
     specs = ward.mixed(20)
-    text = ward.gateway_settings(specs, url="mqtt://127.0.0.1:1883", site="demo", folder="/tmp/x")
+    text = ward.gateway_settings(
+        specs, url="mqtt://127.0.0.1:1883", site="demo", folder="/tmp/x", adapters=("hci0", "hci1")
+    )
+    assert decode_config(text).radio.adapters == ("hci0", "hci1")
     assert {d.address for d in decode_config(text).device} == {spec.address for spec in specs}
 
 
