@@ -13,6 +13,7 @@ import pytest
 from alerts.engine import Arrival, Engine
 from alerts.events import AlarmEvent, Transition
 from alerts.limits import decode_preset
+from alerts.view import Doubt, Origin
 from ingest.pipeline import Pipeline
 from ingest.signals.analyst import Analyst
 from ingest.source import Incoming
@@ -43,7 +44,7 @@ class Chain:
         preset = decode_preset((resources.files("alerts") / "presets" / "adult.toml").read_bytes())
         ward = demo_ward(scenario)
         self._site = scenario.site
-        self._pipeline = Pipeline(ward.patient_of())
+        self.pipeline = Pipeline(ward.patient_of())
         self._analyst = Analyst()
         self.engine = Engine(ward, preset, START_NS)
         self.derived: list[SampleBlock] = []
@@ -62,16 +63,20 @@ class Chain:
             for _, second in stepped:
                 self._spools.setdefault(second.batch.gateway, []).append(second.batch)
                 messages += self._uplink(second.batch.gateway, now_ns, connected=second.connected)
-            effects = self._pipeline.feed(messages)
+            effects = self.pipeline.feed(messages)
             assert not effects.poison
             arrivals: list[Arrival] = [(now_ns, _arrival(kind, payload)) for kind, payload in effects.records]
             found = self._analyst.feed([a for _, a in arrivals if isinstance(a, SampleBlock)])
             if len(found.rows):
                 self.derived.append(found)
-                arrivals.append((now_ns, found))
+                arrivals.append((now_ns, self.with_best(found)))
             self._position += len(arrivals)
             events += self.engine.step(arrivals, self._position, now_ns)
         return events
+
+    def with_best(self, found: SampleBlock) -> SampleBlock:
+        """What the analyst told, with the best values it makes."""
+        return self.pipeline.best.choose(found)
 
     def _uplink(self, name: str, now_ns: int, *, connected: bool) -> list[Incoming]:
         """What the server gets of a gateway in this second: its will, or its return and all that waited."""
@@ -98,9 +103,13 @@ def _arrival(kind: int, payload: bytes) -> SampleBlock | GatewayStatus:
     return decode_block(payload) if kind == RecordKind.SAMPLES else decode_status(payload)
 
 
-def opened(scenario: Scenario, seconds: int, *, seed: int = 1) -> list[AlarmEvent]:
-    events = Chain(scenario).run(gateway.start(scenario, start_ns=START_NS, seed=seed), seconds)
+def opened(scenario: Scenario, seconds: int, *, seed: int = 1, chain: Chain | None = None) -> list[AlarmEvent]:
+    events = (chain or Chain(scenario)).run(gateway.start(scenario, start_ns=START_NS, seed=seed), seconds)
     return [e for e in events if e.transition in (Transition.RAISED, Transition.ESCALATED)]
+
+
+def alarmed(events: list[AlarmEvent]) -> set[tuple[str, str]]:
+    return {(e.patient or e.gateway, e.condition) for e in events}
 
 
 def answered(expected: Expectation, events: list[AlarmEvent]) -> bool:
@@ -116,6 +125,55 @@ def test_every_scripted_event_of_the_demo_is_alarmed_within_forty_seconds(seed: 
     missed = [(e.subject, e.event) for e in expectations(demo, START_NS, 40) if not answered(e, events)]
     assert missed == []
     assert (events[0].decided_at_ns - START_NS) / _NS < 20
+    assert alarmed(events) == {(e.subject, e.expect.condition) for e in expectations(demo, START_NS, 40)}
+
+
+def test_a_pulse_that_movement_makes_wrong_calls_nobody_and_is_told_as_doubt() -> None:
+    demo = shipped_scenario("demo")
+    chain = Chain(demo)
+    events = opened(demo, 35, chain=chain)
+    assert "P-0004" not in {e.patient for e in events}
+    (tile,) = chain.engine.tiles(START_NS + 35 * _NS, frozenset({"P-0004"}))
+    rate = next(v for v in tile.vitals if v.vital is Vital.HEART_RATE)
+    assert (rate.origin, rate.doubt) == (Origin.STRAP, Doubt.SOURCES_DISAGREE)
+    assert rate.value is not None
+    assert rate.value < 90
+    assert 164.0 in {s.value for s in tile.sources}
+
+
+def test_when_best_values_fail_everything_scripted_is_alarmed_and_people_are_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    demo = shipped_scenario("demo")
+    chain = Chain(demo)
+    states = gateway.start(demo, start_ns=START_NS, seed=1)
+    heard = 0
+
+    def broken(block: SampleBlock) -> SampleBlock:
+        nonlocal heard
+        heard += 1
+        if heard > 5:
+            raise RuntimeError("a fault of our own")
+        return chosen(block)
+
+    chosen = chain.pipeline.best.choose
+    monkeypatch.setattr(chain.pipeline.best, "choose", broken)
+    monkeypatch.setattr(chain, "with_best", lambda block: block)
+    events = [e for e in chain.run(states, 40) if e.transition in (Transition.RAISED, Transition.ESCALATED)]
+    assert [e.subject for e in expectations(demo, START_NS, 40) if not answered(e, events)] == []
+    (told,) = [e for e in events if e.condition == "judge_down"]
+    assert (told.decided_at_ns - START_NS) / _NS < 20
+    assert "3-02" in told.detail
+
+
+def test_without_best_values_every_device_alarms_as_in_the_release_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    demo = shipped_scenario("demo")
+    chain = Chain(demo)
+    monkeypatch.setattr(chain.pipeline.best, "choose", lambda block: block)
+    events = opened(demo, 40, chain=chain)
+    assert [e.subject for e in expectations(demo, START_NS, 40) if not answered(e, events)] == []
+    assert alarmed(events) >= {("P-0003", "heart_rate_high"), ("P-0003", "pulse_rate_high")}
+    assert ("", "judge_down") not in alarmed(events)
 
 
 def test_the_story_repeats_with_calm_in_between() -> None:
@@ -124,7 +182,7 @@ def test_the_story_repeats_with_calm_in_between() -> None:
     events = opened(demo, 2 * int(demo.repeat_every_s))
     expected = list(expectations(demo, START_NS, 2 * demo.repeat_every_s))
     assert [(e.subject, e.event) for e in expected if not answered(e, events)] == []
-    assert {e.patient or e.gateway for e in events} == {e.subject for e in expected}
+    assert alarmed(events) == {(e.subject, e.expect.condition) for e in expected}
     rounds_s = [(e.decided_at_ns - START_NS) / _NS % demo.repeat_every_s for e in events]
     assert max(rounds_s) < demo.repeat_every_s - 30
 
