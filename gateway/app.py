@@ -32,6 +32,7 @@ from gateway.system_clock import boot_id, read_clocks
 from gateway.systemd import notify
 from gateway.timekeeper import ClockReading
 from gateway.uplink import Uplink
+from vitals.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from gateway.radio_status import RadioEvent, RadioStatus
@@ -97,7 +98,7 @@ def _pushed(config: GatewayConfig, local: dict[str, Any] | None) -> PushedSettin
     if config.push is None or local is None:
         return None
     folder = Path(config.spool.folder)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make(folder, "spool.folder")
     return PushedSettings(folder, config.push.public_key, local)
 
 
@@ -116,8 +117,8 @@ class Gateway:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set or other settings are in force."""
-        for folder in (self._folder, self._runtime):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make(self._folder, "spool.folder")
+        _make(self._runtime, "runtime_folder")
         with ExitStack() as opened:
             bounds = self._config.spool
             self._spools = opened.enter_context(
@@ -287,6 +288,15 @@ class Gateway:
         pushed.roll_back(f"no receipt from {self._config.uplink.url} within {self._config.push.health_s:g} s")
         self._log.say("error", "settings taken back", why=pushed.kept.refusal)
         self._anew.set()
+
+
+def _make(folder: Path, setting: str) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{setting}: {folder} cannot be made ({error.strerror}); name one of our own"
+        ) from error
 
 
 async def _either(*events: asyncio.Event) -> None:
