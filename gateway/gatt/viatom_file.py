@@ -52,7 +52,7 @@ class ViatomInfo:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise FrameError("value", "information", f"not a JSON object: {error}") from None
         texts = {key: value for key, value in told.items() if isinstance(value, str) and value.isprintable()}
-        names = (name for name in texts.get("FileList", "").split(",") if _is_name(name))
+        names = (name for name in str(told.get("FileList", "")).split(",") if _is_name(name))
         info = cls(
             texts.get("Model", ""),
             texts.get("SN", ""),
