@@ -64,7 +64,8 @@ class Recorder:
         self._last_anchor: Anchor | None = held.anchor()
         self._timekeeper: Timekeeper = begin(boot, self._last_anchor)
         self._moment: Moment = self._look(read_clocks())
-        self._waited_since_ns: int | None = None
+        self._looked_at_ns: int | None = None  # when the server was there and nobody knew the time
+        self._waited_ns = 0
         self._remembered_at_ns = self._aged_at_ns = -AGE_EVERY_NS
         self._urgent = asyncio.Event()
         self._storing: asyncio.Future[None] | None = None
@@ -143,13 +144,15 @@ class Recorder:
         return moment
 
     def _waited_enough(self, reading: ClockReading) -> bool:
-        """Whether the server has been there for `hold_s` while nobody knows the time."""
-        if not self._server_is_there():
-            self._waited_since_ns = None
-        elif self._waited_since_ns is None:
-            self._waited_since_ns = reading.monotonic_ns
-        since_ns = self._waited_since_ns
-        return since_ns is not None and reading.monotonic_ns - since_ns >= self._hold_ns
+        """Whether the server was there for `hold_s` in all while nobody knew the time, and is there now.
+
+        A link that comes and goes only pauses the wait: it must not keep readings back for ever.
+        """
+        there, before_ns = self._server_is_there(), self._looked_at_ns
+        self._looked_at_ns = reading.monotonic_ns if there else None
+        if there and before_ns is not None:
+            self._waited_ns += reading.monotonic_ns - before_ns
+        return there and self._waited_ns >= self._hold_ns
 
     def _hold(self, devices: tuple[HeardDevice, ...], reading: ClockReading) -> None:
         if not devices:

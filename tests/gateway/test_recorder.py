@@ -49,6 +49,7 @@ class Desk:
     held: Held
     recorder: Recorder
     clocks: Clocks
+    server: bool = False
 
     async def second(self, value: float = 97.0, *, wave: bool = False) -> None:
         at_ns = self.clocks.monotonic_ns
@@ -64,8 +65,10 @@ def desk(folder: Path, clocks: Clocks, *, boot: str = "b", server: bool = False,
     with ExitStack() as stack:
         kept = stack.enter_context(Spools(folder, folder / "run", "gw-1", **{"max_bytes": 1 << 24, **spools}))
         held = stack.enter_context(Held(folder / "held.db"))
-        recorder = Recorder(kept, held, boot=boot, read_clocks=clocks.read, hold_s=60, server_is_there=lambda: server)
-        yield Desk(kept, held, recorder, clocks)
+        there = lambda: found.server  # noqa: E731  the desk needs the recorder first
+        recorder = Recorder(kept, held, boot=boot, read_clocks=clocks.read, hold_s=60, server_is_there=there)
+        found = Desk(kept, held, recorder, clocks, server)
+        yield found
 
 
 def messages(spool: Spool) -> list[WireBatch]:
@@ -126,6 +129,18 @@ async def test_with_the_server_there_readings_do_not_wait_for_ever(tmp_path: Pat
         assert {(m.clock_source, m.uncertainty_ms) for m in found} == {
             (ClockSource.UNSYNCHRONISED, UNKNOWN_UNCERTAINTY_MS)
         }
+
+
+async def test_a_link_that_comes_and_goes_does_not_keep_readings_back_for_ever(tmp_path: Path) -> None:
+    with desk(tmp_path, Clocks()) as at:
+        for number in range(4 * 62):
+            at.server = number % 4 < 2
+            await at.second()
+        assert at.held.waiting > 0, "they wait for the server or the time while neither is there"
+        at.server = True
+        for _ in range(3):
+            await at.second()
+        assert at.held.waiting == 0
 
 
 async def test_a_page_that_is_handed_over_twice_has_the_same_times(tmp_path: Path, monkeypatch: Any) -> None:
