@@ -84,7 +84,7 @@ class Pipeline:
         found = judge(flat)
         _report_rows(commit, flat, found)
         slots = self._signals.place(flat.devices)
-        rows = self._signals.smooth(slots, flat.rows if found.good_time.all() else flat.rows[found.good_time])
+        rows = self._signals.smooth(slots, flat.rows if found.storable.all() else flat.rows[found.storable])
         strips = self._signals.band_pass(slots, *_well_timed(commit, flat))
         commit.effects.counts.update(
             readings=len(rows.rows),
@@ -121,6 +121,7 @@ def _nothing() -> None:
 def _report_rows(commit: Commit, flat: Flat, found: Findings) -> None:
     for reason, leaf, rows in (
         ("clock", "sampled_at_ns", found.clock),
+        ("reserved", "vital", found.reserved),
         ("out_of_range", "value", found.out_of_range),
         ("not_a_number", "value", found.not_a_number),
     ):
@@ -130,7 +131,7 @@ def _report_rows(commit: Commit, flat: Flat, found: Findings) -> None:
             device = message.decoded.batch.devices[position]
             field = path_of(message.decoded, position, "samples", index, leaf)
             sentence = f"device {device.device}: {_what_is_wrong(reason, device.samples[index])}"
-            stored = reason != "clock"
+            stored = reason not in ("clock", "reserved")
             commit.keep(message.incoming, reason, field, sentence, b"" if stored else message.incoming.payload)
 
 
@@ -138,6 +139,8 @@ def _what_is_wrong(reason: str, sample: WireSample) -> str:
     info = VITALS[sample.vital]
     if reason == "clock":
         return f"a {info.name} of time {sample.sampled_at_ns} cannot be; check the gateway's clock"
+    if reason == "reserved":
+        return f"{info.name} is made by the server and not accepted from a device"
     if reason == "out_of_range":
         return f"{sample.value} is no {info.name}, which is {info.low:g} to {info.high:g} {info.unit}"
     return f"{sample.value} is no {info.name}"

@@ -34,7 +34,7 @@ import numpy.typing as npt
 from ingest.source import Incoming
 from ingest.streams import Indices, Mask, Times
 from vitals.columns import SAMPLE_DTYPE, Rows
-from vitals.model import VITALS, ClockSource, Quality, Reason, Vital
+from vitals.model import SERVER_VITALS, VITALS, ClockSource, Quality, Reason, Vital
 from vitals.wire import Decoded, WireSample, WireWaveform
 from vitals.wire_json import UNSET_NS
 
@@ -43,6 +43,7 @@ MAX_UNCERTAINTY_MS: Final = 60_000.0  # a clock may excuse no more than this: a 
 OLDEST_NS: Final = 1_577_836_800_000_000_000  # 2020-01-01: no wearable of ours measured before
 MAX_EXCERPT_BYTES: Final = 64 << 10  # of a poison message: seven seconds of a full gateway
 
+_FIRST_RESERVED: Final = min(SERVER_VITALS)
 _LOW: Final = np.array([VITALS[Vital(n)].low if n else 0.0 for n in range(max(Vital) + 1)])
 _HIGH: Final = np.array([VITALS[Vital(n)].high if n else 0.0 for n in range(max(Vital) + 1)])
 
@@ -161,9 +162,13 @@ def _stamp(rows: Rows, messages: Sequence[Accepted], message_rows: list[int]) ->
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Row numbers with something to report, and the rows that may be stored at all."""
+    """Row numbers with something to report, and the rows that may be stored at all.
 
-    good_time: Mask
+    `reserved`: numbers that only the server makes (`vitals.model.SERVER_VITALS`).
+    """
+
+    storable: Mask
+    reserved: Indices
     clock: Indices
     out_of_range: Indices
     not_a_number: Indices
@@ -174,6 +179,7 @@ def judge(flat: Flat) -> Findings:
     rows = flat.rows
     good_time = believable(rows["sampled_at_ns"], rows["received_at_ns"], rows["uncertainty_ms"])
     raw, reason, vital = rows["raw"], rows["reason"], rows["vital"]
+    storable = good_time & (vital < _FIRST_RESERVED)
     present = reason == Reason.PRESENT
     broken = present & ~np.isfinite(raw)
     silent = np.array([i for i in np.flatnonzero(broken).tolist() if flat.samples[i].value is None], np.intp)
@@ -183,9 +189,13 @@ def judge(flat: Flat) -> Findings:
     outside = (reason == Reason.PRESENT) & ((raw < _LOW[vital]) | (raw > _HIGH[vital]))
     reason[outside] = Reason.OUT_OF_RANGE
     rows["value"] = np.where(reason == Reason.PRESENT, raw, np.nan)
-    not_a_number = broken & (reason == Reason.NOT_A_NUMBER) & good_time
+    not_a_number = broken & (reason == Reason.NOT_A_NUMBER) & storable
     return Findings(
-        good_time, np.flatnonzero(~good_time), np.flatnonzero(outside & good_time), np.flatnonzero(not_a_number)
+        storable,
+        np.flatnonzero(good_time & ~storable),
+        np.flatnonzero(~good_time),
+        np.flatnonzero(outside & storable),
+        np.flatnonzero(not_a_number),
     )
 
 

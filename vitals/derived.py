@@ -16,6 +16,7 @@ from typing import Final
 _PPG: Final = ":ppg"
 _RR: Final = ":rr"
 _BEST: Final = ":best"
+RESERVED: Final = r":(ppg|rr|best)\Z"  # how no wearable's name may end
 _LONGEST: Final = 64  # characters of a device's name (vitals.topics)
 
 

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
+from vitals.derived import RESERVED
 from vitals.errors import MalformedMessageError
 from vitals.model import (
     ClockSource,
@@ -44,6 +45,7 @@ _MAX_REJECTED: Final = 64  # findings kept per message; a message of rubbish mus
 _S = TypeVar("_S", bound=Struct)
 
 Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
+DeviceName = Annotated[str, Meta(pattern=rf"(?!.*{RESERVED}){NAME_PATTERN}")]
 Nanoseconds = Annotated[int, Meta(ge=0, le=_MAX_NS)]
 Count = Annotated[int, Meta(ge=0, le=_MAX_NS)]
 Small = Annotated[int, Meta(ge=0, le=0xFFFF)]
@@ -77,7 +79,7 @@ class WireWaveform(Struct, array_like=True, frozen=True, gc=False):
 class WireDevice(Struct, array_like=True, frozen=True, gc=False):
     """See `vitals.model.DeviceBatch`."""
 
-    device: Name
+    device: DeviceName
     samples: Annotated[list[WireSample], Meta(max_length=MAX_SAMPLES)] = []
     waveforms: Annotated[list[WireWaveform], Meta(max_length=MAX_WAVEFORMS)] = []
     rssi_dbm: Annotated[int, Meta(ge=-200, le=100)] | None = None

@@ -390,6 +390,17 @@ def test_what_the_pipeline_fails_on_is_set_aside_and_receipted() -> None:
     assert pipeline.set_aside(incoming(b"\xc1"), RuntimeError("a bug")).receipts == []
 
 
+def test_nobody_speaks_in_the_name_of_the_server() -> None:
+    disguised = [heart_rate(40.0, device=f"P-0001{suffix}") for suffix in (":best", ":rr", ":ppg")]
+    invented = DeviceBatch("strap-1", (Sample(Vital.HRV_SDNN, NOW, 50.0),))
+    effects = Pipeline({"strap-1": "P-0001"}).feed([incoming(batch(*disguised, heart_rate(72.0), invented))])
+    assert block_of(effects).rows["value"].tolist() == [72.0]
+    assert sorted((p.reason, p.field) for p in effects.poison) == [
+        ("reserved", "devices[4].samples[0].vital"),
+        *[("type", f"devices[{place}].device") for place in range(3)],
+    ]
+
+
 # -- the same rows, however messages are grouped -----------------------------------------------------------------------
 
 

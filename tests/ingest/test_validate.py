@@ -64,7 +64,7 @@ def test_flatten_keeps_the_order_of_messages_devices_and_samples() -> None:
 def test_nothing_flattens_to_nothing() -> None:
     flat = flatten([accepted(["a", []])])
     assert len(flat.rows) == 0
-    assert judge(flat).good_time.tolist() == []
+    assert judge(flat).storable.tolist() == []
 
 
 @pytest.mark.parametrize(
