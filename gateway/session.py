@@ -37,6 +37,8 @@ from gateway.session_words import (
     Subscribed,
 )
 
+NEVER_S: Final = float("-inf")
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -46,7 +48,7 @@ class State:
     phase: Phase = Phase.AWAY
     since_s: float = 0.0  # when the phase began
     adapter: str = ""  # where it was sighted last
-    sighted_at_s: float = float("-inf")
+    sighted_at_s: float = NEVER_S
     heard: Mapping[str, float] = field(default_factory=dict)  # watched stream → when it was heard last
     tick_at_s: float = 0.0
     retry_at_s: float = 0.0
@@ -126,8 +128,9 @@ def _still_there(state: State, event: Sighted, now_s: float, _: Limits) -> Outco
 
 
 def _slot_granted(state: State, _: SlotGranted, now_s: float, __: Limits) -> Outcome:
+    """The sighting is used up: after a failure only a new one is worth a try, which costs the others half a minute."""
     fresh = replace(state, phase=Phase.CONNECTING, since_s=now_s, heard={}, after=Phase.BACKING_OFF)
-    return fresh, (Effect.CONNECT,)
+    return replace(fresh, sighted_at_s=NEVER_S), (Effect.CONNECT,)
 
 
 def _connected(state: State, _: Connected, now_s: float, __: Limits) -> Outcome:

@@ -117,7 +117,7 @@ def test_what_cannot_be_raises(phase: Phase, event: Event) -> None:
         (Phase.CONNECTING, LIMITS.connect_s, Phase.CLOSING),
         (Phase.SUBSCRIBING, LIMITS.subscribe_s, Phase.CLOSING),
         (Phase.STREAMING, LIMITS.tick_s, Phase.STREAMING),
-        (Phase.BACKING_OFF, 0.5 * LIMITS.backoff_min_s, Phase.QUEUED),
+        (Phase.BACKING_OFF, 0.5 * LIMITS.backoff_min_s, Phase.AWAY),
     ],
 )
 def test_deadlines(phase: Phase, deadline_s: float, then: Phase) -> None:
@@ -127,6 +127,12 @@ def test_deadlines(phase: Phase, deadline_s: float, then: Phase) -> None:
     assert early.phase is phase
     late, _ = step(state, Due(0.0), now_s=deadline_s, limits=LIMITS)
     assert late.phase is then
+
+
+def test_after_a_failure_only_a_new_sighting_is_worth_a_try() -> None:
+    state, _ = after(SIGHTED, state=at(Phase.BACKING_OFF))
+    state, effects = step(state, Due(0.0), now_s=state.retry_at_s, limits=LIMITS)
+    assert (state.phase, effects) == (Phase.QUEUED, (Effect.ASK_SLOT,))
 
 
 def test_a_disconnect_that_hangs_for_ever_does_not_keep_the_slot() -> None:
