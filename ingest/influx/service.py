@@ -24,7 +24,7 @@ from ingest.influx.line_protocol import Precision
 from ingest.influx.owed import Owed, cursor_of
 from ingest.influx.refill import HOUR_NS, Refill
 from ingest.influx.rollups import Rollups
-from ingest.influx.sender import Abandoned, Sender, Traffic
+from ingest.influx.sender import Sender, Traffic
 from ingest.poison import PoisonStore
 from ingest.store.reader import StoreReader
 from vitals.journal import Journal, Record
@@ -151,10 +151,10 @@ class TargetService:
         return self._sources.encode_alarms(records, self._sources.site, self.target.precision, lines_per_body)
 
     async def _pay_on(self) -> None:
-        """Send the hours that are owed, once the target takes lines again."""
+        """Send the hours that are owed; while the target takes nothing, the sender waits."""
         while True:
             hours = self.owed.hours
-            if hours and not self.sender.traffic.error:
+            if hours:
                 await self._sources.stored(self._sources.journal.newest)
                 await self._pay(hours)
             await asyncio.sleep(WATCH_S)
@@ -163,10 +163,7 @@ class TargetService:
         """Send whole hours; where answers are not durable, an hour is paid when no restart came in the time after."""
         for hour in hours:
             seen = self.readings.progress.restarts
-            try:
-                await self._send_hour(hour * HOUR_NS, (hour + 1) * HOUR_NS)
-            except Abandoned:
-                return
+            await self._send_hour(hour * HOUR_NS, (hour + 1) * HOUR_NS)
             await asyncio.sleep(2 * self.target.settle_s)
             if self.readings.progress.restarts == seen:
                 await asyncio.to_thread(self.owed.paid, hour, self.cursor)

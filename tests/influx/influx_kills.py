@@ -53,12 +53,12 @@ def run_kills(
     (target,) = decode_targets(config.read_bytes())
     with Client(target, folder / "data") as client:
         list(setup(client, SITE, time.time_ns()))
-    seconds = int(pace * (2.0 * kills + 4))
+    seconds = int(pace * 2 * kills)
     begin = lambda: forwarder(folder / "data", config, seconds, lines, pace)  # noqa: E731
     process, killed = begin(), [0, 0]
     try:
         for _ in range(kills):
-            time.sleep(choice.uniform(0.8, 2.0))  # somewhere in its start, a commit, a POST or a cursor move
+            time.sleep(choice.uniform(0.7, 1.6))  # somewhere in its start, a commit, a POST or a cursor move
             which = choice.randrange(2)
             killed[which] += 1
             if which:
