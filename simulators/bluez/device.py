@@ -180,6 +180,7 @@ class Device:
             self._battery_shown = True
             self.bus.added(self.path, battery)
         if wanted.stale_gatt:
+            await asyncio.sleep(self._adapter.timing.connected_lead_s)
             self.peripheral.moves += 1
             self._export_gatt()
 

@@ -91,7 +91,7 @@ class Polar:
 
     @property
     def _strap(self) -> Strap:
-        return Strap()
+        return Strap(intervals=self.model == "H10")
 
     def start(self) -> PolarState:
         return PolarState(self._strap.start())

@@ -42,12 +42,16 @@ class StrapState:
 
 @dataclass(frozen=True, slots=True)
 class Strap:
-    """`numbered`: its two RR intervals are a serial number (see `serial_of`), so that each reading can be told from
-    every other one; `per_second`: notifications per second, for loads that no strap makes."""
+    """`numbered`: its two RR intervals are a serial number (see `serial_of`), so that no reading is like another.
+
+    `per_second`: notifications per second, for loads that no strap makes. `intervals` off: an optical sensor, which
+    tells none.
+    """
 
     name: str = "Strap"
     numbered: bool = False
     per_second: int = 1
+    intervals: bool = True
 
     @property
     def profile(self) -> Profile:
@@ -91,7 +95,7 @@ class Strap:
         contact = lived.condition.contact is not Contact.PROBE_OFF
         raw = tuple(round(float(s) * heart_rate.RR_UNITS_PER_S) for s in lived.second.rr_intervals_s)
         intervals = serial_intervals(number) if self.numbered else raw
-        return HeartRateMeasurement(rate, contact, int(energy_kj), intervals if worn else ())
+        return HeartRateMeasurement(rate, contact, int(energy_kj), intervals if worn and self.intervals else ())
 
 
 def serial_intervals(number: int) -> tuple[int, int]:

@@ -131,7 +131,7 @@ class Conversation:
 
 
 OXIMETERS = ("plx", "viatom", "nonin-3230", "nonin-3150", "berrymed", "jumper", "creative")
-HEARTS = ("strap", "polar-h10", "polar-sense")
+HEARTS = ("strap", "polar-h10")
 
 
 @pytest.mark.parametrize("kind", OXIMETERS)
@@ -155,6 +155,17 @@ def test_a_strap_says_what_the_heart_does(kind: str) -> None:
     intervals = [v for v in talk.values(Vital.RR_INTERVAL) if v is not None]
     true_ms = [float(s) * 1000 for each in lived for s in each.second.rr_intervals_s]
     assert intervals[: len(true_ms)] == pytest.approx(true_ms, abs=0.5)
+
+
+def test_an_optical_band_says_its_pulse_and_later_its_intervals() -> None:
+    talk = Conversation("polar-sense")
+    talk.connect()
+    lived = talk.live(40)
+    assert talk.values(Vital.PULSE_RATE) == [float(round(each.second.heart_rate_per_min)) for each in lived]
+    true_ms = {round(float(s) * 1000) for each in lived for s in each.second.rr_intervals_s}
+    intervals = talk.values(Vital.RR_INTERVAL)
+    assert len(intervals) >= 10
+    assert set(intervals) <= true_ms
 
 
 @pytest.mark.parametrize("kind", [*OXIMETERS, "strap", "polar-h10"])
