@@ -129,9 +129,8 @@ class Radio:
         wearable = self._wearables.at(seen.address)
         if wearable is None or not wearable.may_use(adapter):
             return
-        if wearable.driver is None and (driver := self._choose(seen)) is not None:
-            wearable.driver = driver
-            self._enrol(wearable)
+        if wearable.driver is None:
+            self._identify(wearable, seen)
         state = self._roster.sessions.get(wearable.allowed.name)
         if state is None or state.phase in HOLDING:
             return
@@ -141,6 +140,15 @@ class Radio:
             self._tell(wearable, Sighted(adapter))
         else:  # this only moves deadlines away: nobody has to be woken
             self._roster.take(wearable.allowed.name, Sighted(adapter), self._now_s())
+
+    def _identify(self, wearable: Wearable, seen: Seen) -> None:
+        wearable.driver = self._choose(seen)
+        if wearable.driver is not None:
+            self._enrol(wearable)
+        elif not wearable.unknown:
+            name = wearable.allowed.name
+            wearable.unknown = f"no driver knows its advertisement ({seen.name or 'without a name'}): name its driver"
+            self._report("unknown_device", "", f"{name}: {wearable.unknown}", name)
 
     async def _adopt(self) -> None:
         """After a kill, BlueZ may hold wearables that were connected: they do not advertise, but can be taken over."""

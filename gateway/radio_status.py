@@ -66,15 +66,13 @@ What: TypeAlias = Literal[
     "adapter_off",
     "adapter_on",
     "adapter_missing",
-    "adapter_added",
     "step",
     "step_failed",
     "recovered",
-    "scan_failed",
     "no_slot",
     "link_up",
     "link_lost",
-    "driver_fault",
+    "unknown_device",
 ]
 
 

@@ -28,6 +28,7 @@ class Wearable:
     battery_pct: float | None = None
     notifications: int = 0
     malformed: int = 0
+    unknown: str = ""  # why it cannot be connected although it is seen
 
     def may_use(self, adapter: str) -> bool:
         """Whether it may be connected through this adapter."""
@@ -64,7 +65,7 @@ class Wearable:
             notifications=self.notifications,
             malformed=self.malformed,
             reconnects=max(0, state.links - 1) if state is not None else 0,
-            last_error=state.why if state is not None else "",
+            last_error=state.why if state is not None else self.unknown,
         )
 
 

@@ -91,6 +91,17 @@ async def test_a_driver_that_breaks_ends_only_its_link(monkeypatch: pytest.Monke
         assert "recorder broke" in world.happened("link_lost")[0].text
 
 
+async def test_the_driver_is_found_by_the_advertisement_or_its_lack_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {address(1): AllowedDevice("w-1"), address(2): AllowedDevice("w-2", Recorder())}
+    async with radio_world(monkeypatch, strap(1), strap(2)) as world:
+        await world.radio.set_allowed(known)
+        await world.until(lambda: world.streams("w-1", "w-2") and world.device("w-1").driver == "heart-rate")
+        monkeypatch.setattr(world.radio, "_choose", lambda _seen: None)
+        await world.radio.set_allowed({address(1): AllowedDevice("w-3")})
+        await world.until(lambda: world.happened("unknown_device"))
+        assert "name its driver" in world.device("w-3").last_error
+
+
 async def test_bluetoothd_killed_and_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
     async with radio_world(monkeypatch, strap(1), strap(2)) as world:
         await world.until(world.streams)
