@@ -64,6 +64,7 @@ CHANNEL_DOWN: Final = "channel_down"
 DATABASE_DOWN: Final = "database_down"  # one that readings are forwarded to; monitoring does not need it
 REPORTED: Final = (CHANNEL_DOWN, DATABASE_DOWN)  # by a part of the server; the name of the part is the detail
 ENGINE_DOWN: Final = "engine_down"
+DEVICES_DISAGREE: Final = "devices_disagree"  # one is beyond a limit for long, and the best value is another's
 JUDGE_DOWN: Final = "judge_down"  # ingest makes no best values any more
 
 # A suspicion that people should know of and that calls nobody.

@@ -177,4 +177,5 @@ def _voting(engine: Engine) -> set[tuple[Key, str]]:
             if tracker.level:
                 of_patient = rule.kind is Kind.PHYSIOLOGICAL
                 found.add((Key(rule.condition, patient, "" if of_patient else device), source))
+                found.add(engine.walk.dispute_of(stream, rule))
     return found

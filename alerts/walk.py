@@ -14,7 +14,7 @@ import numpy as np
 
 from alerts.alarms import AlarmBook, Finding, Key
 from alerts.conditions import MOST_COVER_NS, ConditionState, Tracker, covered_ns, observe
-from alerts.events import Kind
+from alerts.events import DEVICES_DISAGREE, Kind, Priority
 from alerts.limits import Rule, Source
 from alerts.screening import Screened
 from alerts.streams import Indices, StreamTable
@@ -24,6 +24,7 @@ LIVE_WINDOW_NS: Final = 30_000_000_000  # older than this when processed: backlo
 _POOR: Final = frozenset(
     {Reason.NO_READING, Reason.SEARCHING, Reason.POOR_SIGNAL, Reason.OUT_OF_RANGE, Reason.NOT_A_NUMBER}
 )
+OVERRULED_NS: Final = 60_000_000_000  # violating time; movement is over by then, most of the time
 _OVERRULED: Final = "the best value of this patient decides now"
 _ELSEWHERE: Final = "another device measures this now"
 _OF_SERVICES: Final = Reason.RADIO_LOST  # reasons from here on say that no sample came at all
@@ -142,7 +143,9 @@ class Walk:
             if rule.kind is Kind.PHYSIOLOGICAL:
                 trackers[index] = Tracker.of(rule)
                 device = self._table.told_by(stream)
-                self._vote(stream, rule, 0, Finding(rule.kind, at_ns, device=device, detail=_ELSEWHERE))
+                finding = Finding(rule.kind, at_ns, device=device, detail=_ELSEWHERE)
+                self._vote(stream, rule, 0, finding)
+                self._dispute(stream, rule, finding, disputed=False)
         self._settle(stream)
 
     def _judge(self, stream: int, cell: _Cell, reading: _Reading) -> None:
@@ -164,10 +167,11 @@ class Walk:
                 continue
             if changed or (tracker.level and reading.live):
                 finding = _finding(rule, tracker.level, reading, self._table.told_by(stream, reading.source))
-                if self._may_hold(stream, rule, reading.at_ns):
-                    self._vote(stream, rule, tracker.level, finding)
-                else:
-                    self._vote(stream, rule, 0, replace(finding, detail=_OVERRULED))
+                holds = self._may_hold(stream, rule, reading.at_ns)
+                self._vote(stream, rule, tracker.level if holds else 0, finding if holds else _overruled(finding))
+                if self._table.best_of[stream] >= 0:
+                    long = not holds and bool(tracker.level) and tracker.covered_ns[0] >= OVERRULED_NS
+                    self._dispute(stream, rule, finding, disputed=long)
         self._settle(stream)
 
     def _may_hold(self, stream: int, rule: Rule, at_ns: int) -> bool:
@@ -180,6 +184,19 @@ class Walk:
             return True
         key, source = self._vote_of(stream, rule)
         return self._book.holds(key, source) and self._is_undecided(int(self._table.best_of[stream]), rule.sign)
+
+    def _dispute(self, stream: int, rule: Rule, finding: Finding, *, disputed: bool) -> None:
+        """Tell of a device that is beyond a limit while the best value is another's: somebody has to look."""
+        if rule.kind is Kind.PHYSIOLOGICAL:
+            key, source = self.dispute_of(stream, rule)
+            detail = f"{key.device}: {rule.condition.replace('_', ' ')}"
+            told = Finding(Kind.TECHNICAL, finding.at_ns, device=key.device, detail=detail, live=finding.live)
+            self._book.vote(key, source, Priority.LOW if disputed else 0, told)
+
+    def dispute_of(self, stream: int, rule: Rule) -> tuple[Key, str]:
+        """Which alarm tells that a device is overruled, and under which name."""
+        key, source = self._vote_of(stream, rule)
+        return Key(DEVICES_DISAGREE, key.patient, self._table.told_by(stream)), f"{source}/{rule.condition}"
 
     def _is_undecided(self, stream: int, sign: int) -> bool:
         """Whether a delay is running on that side of the stream's limits."""
@@ -216,6 +233,10 @@ def _finding(rule: Rule, level: int, reading: _Reading, device: str) -> Finding:
         device=device,
         live=reading.live,
     )
+
+
+def _overruled(finding: Finding) -> Finding:
+    return replace(finding, detail=_OVERRULED)
 
 
 def _keep(cell: _Cell, reading: _Reading, gateway: int) -> None:

@@ -18,6 +18,7 @@ from alerts.events import (
     CLOCK_UNTRUSTED,
     DATABASE_DOWN,
     DEVICE_FAULT,
+    DEVICES_DISAGREE,
     ENGINE_DOWN,
     GATEWAY_DOWN,
     IRREGULAR_RHYTHM,
@@ -46,6 +47,7 @@ _NAMES: Final = {
     DATABASE_DOWN: "readings do not arrive there",
     ENGINE_DOWN: "alarms were not watched",
     JUDGE_DOWN: "values not cross-checked",
+    DEVICES_DISAGREE: "devices disagree",
     IRREGULAR_RHYTHM: "irregular rhythm suspected",
 }
 _ACTIONS: Final = {
@@ -59,6 +61,7 @@ _ACTIONS: Final = {
     CHANNEL_DOWN: "Look at the station page, and check this channel's service and address.",
     DATABASE_DOWN: "Monitoring and alarms go on; its boards stand still. Tell the people who run the server.",
     ENGINE_DOWN: "Look at the station page for what happened meanwhile.",
+    DEVICES_DISAGREE: "One device is beyond a limit, another is not. Look at the patient, then at the sensors.",
     JUDGE_DOWN: "Alarms go on, from each device's own values. Tell the people who run the server.",
     IRREGULAR_RHYTHM: "A suspicion from the intervals between beats, not a diagnosis: an ECG decides.",
 }
