@@ -169,9 +169,9 @@ class Walk:
                 finding = _finding(rule, tracker.level, reading, self._table.told_by(stream, reading.source))
                 holds = self._may_hold(stream, rule, reading.at_ns)
                 self._vote(stream, rule, tracker.level if holds else 0, finding if holds else _overruled(finding))
-                if self._table.best_of[stream] >= 0:
+                if (best := int(self._table.best_of[stream])) >= 0:
                     long = not holds and bool(tracker.level) and tracker.covered_ns[0] >= OVERRULED_NS
-                    self._dispute(stream, rule, finding, disputed=long)
+                    self._dispute(stream, rule, finding, disputed=long and not self._agrees(best, rule.sign))
         self._settle(stream)
 
     def _may_hold(self, stream: int, rule: Rule, at_ns: int) -> bool:
@@ -197,6 +197,11 @@ class Walk:
         """Which alarm tells that a device is overruled, and under which name."""
         key, source = self._vote_of(stream, rule)
         return Key(DEVICES_DISAGREE, key.patient, self._table.told_by(stream)), f"{source}/{rule.condition}"
+
+    def _agrees(self, stream: int, sign: int) -> bool:
+        """Whether the stream too is beyond a limit on that side."""
+        trackers = zip(self._table.rules[stream], self.trackers.get(stream, ()), strict=False)
+        return any(rule.sign == sign and not tracker.is_idle for rule, tracker in trackers)
 
     def _is_undecided(self, stream: int, sign: int) -> bool:
         """Whether a delay is running on that side of the stream's limits."""

@@ -108,6 +108,12 @@ def test_a_device_that_is_overruled_for_long_is_told_as_a_disagreement(world: Wo
     assert told(play(world, range(80, 83), beating, 82.0, 82.0, 82.0)) == [("devices_disagree", "ended")]
 
 
+def test_a_device_that_the_best_value_agrees_with_is_in_no_disagreement(world: World) -> None:
+    play(world, range(5), beating, 80.0, 80.0, 80.0)
+    play(world, range(5, 100), beating, 130.0, 131.0, 130.0)
+    assert told(world.history) == [("heart_rate_high", "raised")]
+
+
 def test_a_disagreement_ends_when_the_best_value_agrees(world: World) -> None:
     play(world, range(5), beating, 80.0, 80.0, 80.0)
     play(world, range(5, 80), beating, 82.0, 35.0, 82.0)

@@ -128,14 +128,16 @@ def test_every_scripted_event_of_the_demo_is_alarmed_within_forty_seconds(seed: 
     assert alarmed(events) == {(e.subject, e.expect.condition) for e in expectations(demo, START_NS, 40)}
 
 
-def test_a_pulse_that_movement_makes_wrong_calls_nobody_and_is_told_as_doubt() -> None:
+def test_a_pulse_that_movement_makes_wrong_calls_nobody_and_makes_its_saturation_doubtful() -> None:
     demo = shipped_scenario("demo")
     chain = Chain(demo)
     events = opened(demo, 35, chain=chain)
     assert "P-0004" not in {e.patient for e in events}
     (tile,) = chain.engine.tiles(START_NS + 35 * _NS, frozenset({"P-0004"}))
     rate = next(v for v in tile.vitals if v.vital is Vital.HEART_RATE)
-    assert (rate.origin, rate.doubt) == (Origin.STRAP, Doubt.SOURCES_DISAGREE)
+    spo2 = next(v for v in tile.vitals if v.vital is Vital.SPO2)
+    assert rate.origin is Origin.STRAP
+    assert (spo2.origin, spo2.doubt) == (Origin.OXIMETER, Doubt.PULSE_DISAGREES)
     assert rate.value is not None
     assert rate.value < 90
     assert 164.0 in {s.value for s in tile.sources}
