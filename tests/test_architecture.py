@@ -66,7 +66,7 @@ PURE: Final = (
     *("gateway." + name for name in ("recovery", "roster", "session", "session_words", "slots")),
     *(
         "ingest." + name
-        for name in ("commit", "budget", "mqtt.*", "pipeline", "receipts", "source", "streams", "validate")
+        for name in ("best", "commit", "budget", "mqtt.*", "pipeline", "receipts", "source", "streams", "validate")
     ),
     "ingest.signals.*",
     *("ingest.influx." + name for name in ("config", "delivery", "encoding", "line_protocol", "rollup_lines")),
