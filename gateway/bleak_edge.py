@@ -103,6 +103,8 @@ async def drain_bleak() -> None:
     """
     manager = bleak_manager._global_instances.get(asyncio.get_running_loop())  # noqa: SLF001  no public way
     bus = manager._bus if manager is not None else None  # noqa: SLF001  likewise
+    for _ in range(2):  # the loop reads what is there; a write to a bus that died would throw it away
+        await asyncio.sleep(0)
     if bus is not None and bus.connected:
         ping = Message(destination=_BUS, path="/org/freedesktop/DBus", interface=f"{_BUS}.Peer", member="Ping")
         with suppress(RadioCallError):
