@@ -30,13 +30,13 @@ class Owed:
         self._mark = f"influx-owed:{name}"
         self._lock = threading.Lock()
         stored = journal.mark(self._mark)
-        self._hours: set[int] = set(_DECODER.decode(stored)) if stored else set()
+        self._hours: dict[int, int] = dict.fromkeys(_DECODER.decode(stored), 0) if stored else {}  # → times noted
 
     @property
-    def hours(self) -> list[int]:
-        """The hours owed, the oldest first."""
+    def hours(self) -> dict[int, int]:
+        """The hours owed, the oldest first, and how often each was noted: `paid` wants to know."""
         with self._lock:
-            return sorted(self._hours)
+            return dict(sorted(self._hours.items()))
 
     def crowded(self, cursor: str) -> bool:
         """Whether `cursor` is the last, or among the last by far, in a journal that fills up."""
@@ -53,14 +53,16 @@ class Owed:
             found |= _hours_of(records)
             at = records[-1].sequence
         with self._lock:
-            self._hours |= found
+            self._hours |= {hour: self._hours.get(hour, 0) + 1 for hour in found}
             self._journal.move(cursor, at, marks={self._mark: self._encoded()})
         return at
 
-    def paid(self, hour: int, cursor: str) -> None:
-        """`hour` is at the target."""
+    def paid(self, hour: int, noted: int, cursor: str) -> None:
+        """`hour`, as it was when it had been noted so often, is at the target; what came since is still owed."""
         with self._lock:
-            self._hours.discard(hour)
+            if self._hours.get(hour) != noted:
+                return
+            del self._hours[hour]
             self._journal.move(cursor, 0, marks={self._mark: self._encoded()})
 
     def _encoded(self) -> bytes:

@@ -123,16 +123,21 @@ class Sender:
         self, bodies: Sequence[bytes], place: str = "", *, abandon: Callable[[], bool] = lambda: False
     ) -> int:
         """`send` each of `bodies`, `IN_FLIGHT` at a time; how many lines were accepted."""
-        accepted = 0
-        for start in range(0, len(bodies), IN_FLIGHT):
-            several = bodies[start : start + IN_FLIGHT]
-            try:
-                async with asyncio.TaskGroup() as group:
-                    sent = [group.create_task(self.send(body, place, abandon=abandon)) for body in several]
-            except ExceptionGroup as failed:
-                raise failed.exceptions[0] from None  # each says enough by itself, and callers know it
-            accepted += sum(task.result() for task in sent)
-        return accepted
+        accepted: list[int] = []
+        remaining = iter(bodies)
+
+        async def work() -> None:
+            for body in remaining:
+                found = await self.send(body, place, abandon=abandon)
+                accepted.append(found)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(IN_FLIGHT):
+                    group.create_task(work())
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None  # each says enough by itself, and callers know it
+        return sum(accepted)
 
     # -- inside ------------------------------------------------------------------------------------------------------
 

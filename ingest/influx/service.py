@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -159,14 +159,14 @@ class TargetService:
                 await self._pay(hours)
             await asyncio.sleep(WATCH_S)
 
-    async def _pay(self, hours: Sequence[int]) -> None:
+    async def _pay(self, hours: Mapping[int, int]) -> None:
         """Send whole hours; where answers are not durable, an hour is paid when no restart came in the time after."""
-        for hour in hours:
+        for hour, noted in hours.items():
             seen = self.readings.progress.restarts
             await self._send_hour(hour * HOUR_NS, (hour + 1) * HOUR_NS)
             await asyncio.sleep(2 * self.target.settle_s)
             if self.readings.progress.restarts == seen:
-                await asyncio.to_thread(self.owed.paid, hour, self.cursor)
+                await asyncio.to_thread(self.owed.paid, hour, noted, self.cursor)
 
     async def _send_hour(self, start_ns: int, end_ns: int) -> None:
         for patient in await asyncio.to_thread(self._sources.reader.patients):
