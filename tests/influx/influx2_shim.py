@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -138,3 +139,15 @@ def _answer(request: BaseHTTPRequestHandler, status: int, content: object | None
     request.send_header("Content-Length", str(len(body)))
     request.end_headers()
     request.wfile.write(body)
+
+
+def main(port: int) -> None:
+    """Serve in front of the InfluxDB 1 on `port` until standard input ends; prints the address."""
+    with Influx2Shim(port) as shim:
+        sys.stdout.write(f"{shim.url}\n")
+        sys.stdout.flush()
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -18,6 +18,7 @@ from wardlight.influx import app
 from wardlight.layout import DataFolder
 from wardlight.server import ServerConfig, serving
 
+pytestmark = pytest.mark.slow
 RUN = CliRunner()
 
 

@@ -30,6 +30,7 @@ from vitals.errors import PermanentError
 from vitals.model import GatewayStatus, Presence, Vital
 from wardlight.influx_work import backfill, status
 
+pytestmark = pytest.mark.slow
 DAY_NS = 86_400 * SECOND_NS
 SPAN = (START_NS, START_NS + DAY_NS)
 
@@ -289,7 +290,6 @@ async def test_a_restart_of_victoriametrics_is_noticed_and_its_tail_sent_again(
     assert differing(site, found) == (300, [])
 
 
-@pytest.mark.slow
 async def test_a_crowded_journal_lets_the_database_go_and_fills_it_from_the_store_later(
     influxd: Influxd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
