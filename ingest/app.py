@@ -18,6 +18,7 @@ from typing import Final
 
 import structlog
 
+from ingest.best import BestValues
 from ingest.commit import Effects
 from ingest.intake import Intake, Message, received
 from ingest.pipeline import Pipeline
@@ -83,6 +84,11 @@ class IngestService:
     def offer(self, message: Message) -> None:
         """Take a message, at once and always."""
         self.intake.offer(message)
+
+    @property
+    def best(self) -> BestValues:
+        """What chooses the best values, for whoever journals readings that it derived from ours."""
+        return self._pipeline.best
 
     def announce(self, site: str) -> None:
         """Publish what every gateway of `site` was receipted before this start.

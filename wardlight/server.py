@@ -135,7 +135,7 @@ async def serving(config: ServerConfig) -> AsyncIterator[Server]:
             site=config.ward.site,
         )
         store = StoreConsumer(journal, writer, now_ns=now_ns)
-        signals = SignalConsumer(journal, now_ns=now_ns)
+        signals = SignalConsumer(journal, best=ingest.best, now_ns=now_ns)
         databases = Databases(
             config.influx,
             config.influx_folder,

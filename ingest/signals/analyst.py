@@ -4,6 +4,10 @@ A wearable's own number is preferred: pulse rate is derived only for one that se
 its last 10 s, respiratory rate for one that sent none in its last 40 s. What can be derived is a reading of the device
 `<device>:ppg` (`vitals.derived`). Only what is usable is said: a doubtful one could raise an alarm that nobody needs.
 
+How good the wave is, is said of every wearable, as `SIGNAL_QUALITY`: at once when the verdict changes, and once in each
+`TELL_EVERY_NS`. Its quality is the verdict; without a wave, or off the skin, it is missing. `ingest.best` trusts a
+wearable's own numbers accordingly.
+
 At rest (no accelerometer) `optical` gives both rates. With three axes `pulse` gives the pulse rate under motion, and no
 respiratory rate: motion of arm and breath cannot be told apart there. A gap clears the wearable's state.
 
@@ -25,14 +29,18 @@ from ingest.signals.stacks import rebase, row_of, stacked
 from ingest.signals.worn import OPTICAL_HZ, Second, Worn
 from vitals.columns import SAMPLE_DTYPE, SampleBlock, WaveformRow
 from vitals.derived import derived_name
-from vitals.model import Quality, Vital
+from vitals.model import Quality, Reason, Vital
 
 CAPACITY: Final = 4_096  # wearables with pulse waves remembered, 12 to 20 kB each; the least recently heard goes
 DOUBTED: Final = 0.5  # of `pulse`'s confidence; below it nothing is said
+TELL_EVERY_NS: Final = 5_000_000_000
+SETTLED_S: Final = 8  # of wave before a verdict: quality and `pulse` look so far back
+OFF_SETTLED_S: Final = 4  # … before one that there is no skin
 _OWN: Final = (Vital.PULSE_RATE, Vital.HEART_RATE, Vital.RESP_RATE)
+_NO_WAVE: Final = (Reason.PROBE_OFF, Reason.NO_READING, Reason.SEARCHING)
 _NS: Final = 1_000_000_000
 
-_Derived: TypeAlias = tuple[Vital, float, int, int]  # rate per minute, quality, sampled at
+_Derived: TypeAlias = tuple[Vital, float, int, int, int]  # value, quality, reason, sampled at
 _Key: TypeAlias = tuple[bool, float, int]  # at rest, rate of the pulse wave, samples a second of acceleration
 
 
@@ -99,20 +107,29 @@ def _analysed(seconds: Sequence[tuple[Worn, Second]]) -> list[list[_Derived]]:
     """What one second of each of these wearables tells, parallel; their states move on."""
     groups: defaultdict[_Key, list[int]] = defaultdict(list)
     for place, (worn, second) in enumerate(seconds):
-        if not second.wanted:
-            worn.state = None  # its own numbers will do
-            continue
         at_rest = not worn.moves and second.rate_hz >= OPTICAL_HZ
         if second.after_gap or worn.state is None or isinstance(worn.state, OpticalState) is not at_rest:
-            worn.state = OpticalState(1, second.rate_hz) if at_rest else PulseState(1, 1)
+            worn.state, worn.heard_s = OpticalState(1, second.rate_hz) if at_rest else PulseState(1, 1), 0
+        worn.heard_s += 1
         groups[at_rest, second.rate_hz, 0 if second.acc_g is None else second.acc_g.shape[1]].append(place)
     found: list[list[_Derived]] = [[] for _ in seconds]
     for (at_rest, _, _), places in groups.items():
         analyse = _at_rest if at_rest else _moving
         for place, derived in zip(places, analyse([seconds[place] for place in places]), strict=True):
-            wanted = seconds[place][1].wanted
-            found[place] = [d for d in derived if d[0] in wanted and d[2] == Quality.USABLE and np.isfinite(d[1])]
+            found[place] = [d for d in derived if _is_told(*seconds[place], d)]
     return found
+
+
+def _is_told(worn: Worn, second: Second, derived: _Derived) -> bool:
+    vital, value, quality, reason, at_ns = derived
+    if vital != Vital.SIGNAL_QUALITY:
+        return vital in second.wanted and quality == Quality.USABLE and bool(np.isfinite(value))
+    if worn.heard_s <= (OFF_SETTLED_S if reason == Reason.PROBE_OFF else SETTLED_S) or reason == Reason.SEARCHING:
+        return False
+    if (quality, reason) == worn.told and at_ns // TELL_EVERY_NS == worn.told_ns // TELL_EVERY_NS:
+        return False
+    worn.told, worn.told_ns = (quality, reason), at_ns
+    return True
 
 
 def _at_rest(seconds: Sequence[tuple[Worn, Second]]) -> list[list[_Derived]]:
@@ -122,11 +139,15 @@ def _at_rest(seconds: Sequence[tuple[Worn, Second]]) -> list[list[_Derived]]:
     found: list[list[_Derived]] = []
     for row, (worn, second) in enumerate(seconds):
         worn.state = row_of(state, row)
-        at_ns = second.end_ns
+        at_ns, reason = second.end_ns, int(told.pulse_reason[row])
+        pulse_quality, resp_quality = int(told.pulse_verdict[row]), int(told.resp_verdict[row])
+        of_wave = reason if reason in _NO_WAVE else Reason.PRESENT
+        index_pct = np.nan if of_wave else 100 * float(told.index[row])
         found.append(
             [
-                (Vital.PULSE_RATE, float(told.pulse_per_min[row]), int(told.pulse_verdict[row]), at_ns),
-                (Vital.RESP_RATE, float(told.resp_per_min[row]), int(told.resp_verdict[row]), at_ns),
+                (Vital.PULSE_RATE, float(told.pulse_per_min[row]), pulse_quality, Reason.PRESENT, at_ns),
+                (Vital.RESP_RATE, float(told.resp_per_min[row]), resp_quality, Reason.PRESENT, at_ns),
+                (Vital.SIGNAL_QUALITY, index_pct, pulse_quality, of_wave, at_ns),
             ]
         )
     return found
@@ -141,9 +162,17 @@ def _moving(seconds: Sequence[tuple[Worn, Second]]) -> list[list[_Derived]]:
     found: list[list[_Derived]] = []
     for row, (worn, second) in enumerate(seconds):
         worn.state = row_of(state, row)
-        quality = _quality(float(told.confidence[row]), compensated=second.acc_g is not None)
+        confidence = float(told.confidence[row])
+        of_rate = _quality(confidence, compensated=second.acc_g is not None)
         at_ns = second.end_ns - pulse.LATENCY_S * _NS
-        found.append([(Vital.PULSE_RATE, float(told.rate_per_min[row]), quality, at_ns)])
+        of_wave = _quality(confidence, compensated=True)
+        heard = Reason.PRESENT if worn.heard_s > SETTLED_S + pulse.LATENCY_S else Reason.SEARCHING
+        found.append(
+            [
+                (Vital.PULSE_RATE, float(told.rate_per_min[row]), of_rate, Reason.PRESENT, at_ns),
+                (Vital.SIGNAL_QUALITY, 100 * confidence, of_wave, heard, second.end_ns),
+            ]
+        )
     return found
 
 
@@ -158,11 +187,13 @@ def _block(found: Sequence[tuple[str, Worn, Second, _Derived]]) -> SampleBlock:
     """The readings as a block of devices `<device>:ppg`."""
     index: dict[tuple[str, str, str], int] = {}
     rows = np.zeros(len(found), SAMPLE_DTYPE)
-    for row, (device, worn, second, (vital, rate_per_min, quality, at_ns)) in zip(rows, found, strict=True):
-        row["device"] = index.setdefault((derived_name(device) or device, worn.patient, worn.gateway), len(index))
-        row["vital"], row["quality"], row["clock"] = vital, quality, worn.clock
+    for row, (device, worn, second, (vital, value, quality, reason, at_ns)) in zip(rows, found, strict=True):
+        row["device"] = row["source"] = index.setdefault(
+            (derived_name(device) or device, worn.patient, worn.gateway), len(index)
+        )
+        row["vital"], row["quality"], row["reason"], row["clock"] = vital, quality, reason, worn.clock
         row["sampled_at_ns"], row["received_at_ns"] = at_ns, second.received_at_ns
-        row["raw"] = row["value"] = round(rate_per_min, 1)
+        row["raw"] = row["value"] = round(value, 1)
         row["uncertainty_ms"] = worn.uncertainty_ms
     devices, patients, gateways = zip(*index, strict=True) if index else ((), (), ())
     return SampleBlock(devices, patients, gateways, rows)

@@ -115,7 +115,9 @@ def watch(state: DesaturationState, now_ns: int, spo2_pct: Floats) -> list[Desat
     _end(state, rows[lapsed], new_baseline=True)
 
     running = _running(state, rows)
-    reference = np.where(running, state.baseline_pct[rows], _baseline(state, rows, now_ns))
+    reference = np.where(running, state.baseline_pct[rows], value)
+    fallen = np.flatnonzero(~running & (value < _highest(state, rows, now_ns) - BACK_PCT))
+    reference[fallen] = _baseline(state, rows[fallen], now_ns)  # of the others, the baseline is near in any case
     below = np.where(np.isnan(reference), 0.0, np.maximum(reference - value, 0.0))
     known = (state.last_ns[rows] > 0) & ~lapsed
     state.area_pct_s[rows] += np.where(known, below * since_ns / 1e9, 0.0)
@@ -144,6 +146,12 @@ def events_per_hour(events: Sequence[Desaturation], covered_s: float) -> float:
 
 def _running(state: DesaturationState, rows: Indices) -> Mask:
     return np.asarray(state.began_ns[rows] > 0)
+
+
+def _highest(state: DesaturationState, rows: Indices, now_ns: int) -> Floats:
+    """The highest of the readings that make the baseline, (len(rows),); minus infinity without any."""
+    valid = (now_ns - state.recent_ns[rows] <= _BASELINE_NS) & ~np.isnan(state.recent_pct[rows])
+    return np.asarray(np.where(valid, state.recent_pct[rows], -np.inf).max(axis=1, initial=-np.inf), np.float64)
 
 
 def _baseline(state: DesaturationState, rows: Indices, now_ns: int) -> Floats:

@@ -1,7 +1,8 @@
 """The signal stage: order, duplicates and filters of all streams, with what is remembered of each device.
 
 Readings that are out of order or missing never enter a filter: a late reading keeps its `raw` as `value`, a missing
-one and one in test mode end the filter's window. Accelerometer and ECG blocks pass as received.
+one and one in test mode end the filter's window. An RR interval that no sinus beat made becomes doubtful. Accelerometer
+and ECG blocks pass as received.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from typing import Final
 import numpy as np
 
 from ingest.signals.filters import STEP_FLOOR, BandPassState, Block, HampelState, band_pass, band_passed, hampel
+from ingest.signals.rhythm import LiveState, live_flags
 from ingest.streams import ArrivalState, Indices, Mask, Slots, Times, judge_arrivals
 from ingest.validate import Strip
 from vitals.columns import Rows, WaveformRow
-from vitals.model import SERVER_VITALS, Quality, Waveform
+from vitals.model import SERVER_VITALS, Quality, Vital, Waveform
 
 CAPACITY: Final = 65_536  # devices remembered; about 1 kB each, only as they come. More share it by recency of use
 
@@ -57,6 +59,7 @@ class SignalStage:
         self._slots = Slots(capacity)
         self._arrivals = ArrivalState(capacity * _VITALS)
         self._values = HampelState(capacity * _FILTERED)
+        self._intervals = LiveState(capacity)
         self._strips = BandPassState(capacity * len(_PPG))
         self._begun_ns = np.zeros(capacity * len(_KIND_OF), np.int64)  # start of each waveform's last block
 
@@ -66,6 +69,7 @@ class SignalStage:
         if len(new):
             self._arrivals.clear(_streams_of(new, _VITALS))
             self._values.clear(_streams_of(new, _FILTERED))
+            self._intervals.clear(new)
             self._strips.clear(_streams_of(new, len(_PPG)))
             self._begun_ns[_streams_of(new, len(_KIND_OF))] = 0
         return slots
@@ -88,12 +92,17 @@ class SignalStage:
         values[in_order[usable]] = smoothed.values[usable]
         stored = rows.copy()
         stored["value"] = values
+        beats = np.flatnonzero((vitals == Vital.RR_INTERVAL) & ~arrivals.duplicate & ~arrivals.late)
+        flagged = live_flags(self._intervals, owners[beats], sampled_at_ns[beats], values[beats])
+        doubted = beats[flagged.flags & (stored["quality"][beats] <= Quality.USABLE)]
+        stored["quality"][doubted] = Quality.DOUBTFUL
         if arrivals.duplicate.any():
             stored = stored[~arrivals.duplicate]
 
         def keep() -> None:
             arrivals.keep(self._arrivals)
             smoothed.keep(self._values)
+            flagged.keep(self._intervals)
 
         return JudgedRows(stored, _count(arrivals.duplicate), _count(arrivals.late), keep)
 

@@ -43,7 +43,10 @@ class Second:
 
 
 class Worn:
-    """State of one wearable. `state`: of the analysis, one row; `None` before the first second."""
+    """State of one wearable. `state`: of the analysis, one row; `None` before the first second.
+
+    `heard_s`: seconds in `state`. `told`, `told_ns`: the last verdict on the wave, quality and reason, and its time.
+    """
 
     def __init__(self) -> None:
         self.patient = ""
@@ -51,6 +54,9 @@ class Worn:
         self.clock: int = ClockSource.SYNCHRONISED
         self.uncertainty_ms = 0.0
         self.own_ns: dict[int, int] = {}  # vital → when the wearable last sent it, a value or none
+        self.heard_s = 0
+        self.told: tuple[int, int] | None = None
+        self.told_ns = 0
         self.state: OpticalState | PulseState | None = None
         self._kind: int | None = None
         self._strips: dict[int, StripSeconds] = {}

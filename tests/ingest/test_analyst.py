@@ -7,7 +7,7 @@ import pytest
 
 from ingest.signals.analyst import Analyst
 from vitals.columns import SAMPLE_DTYPE, Rows, SampleBlock, WaveformRow
-from vitals.model import Quality, Vital, Waveform
+from vitals.model import Quality, Reason, Vital, Waveform
 
 NS = 1_000_000_000
 START_NS = 1_700_000_000 * NS
@@ -51,6 +51,10 @@ def told(analyst: Analyst, blocks: list[SampleBlock]) -> list[SampleBlock]:
     return [found for block in blocks if len((found := analyst.feed([block])).rows)]
 
 
+def rates(analyst: Analyst, blocks: list[SampleBlock]) -> list[SampleBlock]:
+    return [b for b in told(analyst, blocks) if (b.rows["vital"] != Vital.SIGNAL_QUALITY).any()]
+
+
 def of(found: list[SampleBlock], vital: Vital) -> Rows:
     parts = [block.rows[block.rows["vital"] == vital] for block in found]
     return np.concatenate(parts) if parts else np.empty(0, SAMPLE_DTYPE)
@@ -72,11 +76,43 @@ def test_both_rates_of_a_wearable_that_sends_none_are_near_the_truth() -> None:
 def test_its_own_numbers_are_preferred_and_missed_when_they_stop() -> None:
     own = (Vital.HEART_RATE, Vital.RESP_RATE)
     analyst = Analyst()
-    assert told(analyst, [second_of("ox-1", s, *own) for s in range(60)]) == []
+    assert rates(analyst, [second_of("ox-1", s, *own) for s in range(60)]) == []
     found = told(analyst, [second_of("ox-1", s, Vital.RESP_RATE) for s in range(60, 100)])
     assert len(of(found, Vital.PULSE_RATE)) > 15
     assert of(found, Vital.PULSE_RATE)["sampled_at_ns"][0] > START_NS + 69 * NS
     assert len(of(found, Vital.RESP_RATE)) == 0
+
+
+def test_how_good_its_wave_is_is_said_of_a_wearable_with_numbers_of_its_own_too() -> None:
+    analyst, own = Analyst(), (Vital.PULSE_RATE, Vital.RESP_RATE)
+    good = of(told(analyst, [second_of("ox-1", s, *own) for s in range(40)]), Vital.SIGNAL_QUALITY)
+    assert (np.diff(good["sampled_at_ns"]) <= 5 * NS).all()
+    assert len(good) in (7, 8)
+    assert good["quality"][-1] == Quality.USABLE
+    assert good["value"][-1] > 50
+    noise = np.random.default_rng(1)
+    wild = [second_of("ox-1", s, *own, wave=noise.integers(0, 60_000, RATE_HZ)) for s in range(40, 46)]
+    doubted = of(told(analyst, wild), Vital.SIGNAL_QUALITY)
+    assert doubted["quality"][-1] >= Quality.DOUBTFUL
+    first = doubted[doubted["quality"] >= Quality.DOUBTFUL]["sampled_at_ns"][0]
+    assert first - START_NS <= 45 * NS, "within 5 s"
+
+
+def test_a_wave_that_stands_still_is_off_the_skin_within_five_seconds() -> None:
+    analyst = Analyst()
+    told(analyst, [second_of("ox-1", s, Vital.PULSE_RATE) for s in range(20)])
+    still = of(
+        told(analyst, [second_of("ox-1", s, Vital.PULSE_RATE, wave=np.full(RATE_HZ, 7.0)) for s in range(20, 25)]),
+        Vital.SIGNAL_QUALITY,
+    )
+    assert still["reason"][-1] == Reason.PROBE_OFF
+    assert np.isnan(still["value"][-1])
+
+
+def test_under_motion_the_wave_is_judged_by_the_confidence_in_its_pulse() -> None:
+    found = told(Analyst(), [second_of("band-1", s, Vital.PULSE_RATE, motion=True) for s in range(30)])
+    assert set(of(found, Vital.SIGNAL_QUALITY)["quality"]) == {Quality.USABLE}
+    assert len(of(found, Vital.PULSE_RATE)) == 0
 
 
 def test_nothing_is_said_over_a_gap_in_test_mode_or_of_noise() -> None:
@@ -89,7 +125,7 @@ def test_nothing_is_said_over_a_gap_in_test_mode_or_of_noise() -> None:
     noise = np.random.default_rng(1)
     flat = [second_of("ox-1", s, wave=np.full(RATE_HZ, 7.0)) for s in range(30)]
     wild = [second_of("ox-1", s, wave=noise.integers(0, 60_000, RATE_HZ)) for s in range(30)]
-    assert told(Analyst(), flat) == told(Analyst(), wild) == []
+    assert rates(Analyst(), flat) == rates(Analyst(), wild) == []
 
 
 def test_blocks_of_any_length_and_commits_of_any_size_tell_the_same() -> None:

@@ -1,0 +1,82 @@
+"""Best SpO2 values of the ingest journal in, desaturation events out: how deep, how long, what area. Pure.
+
+One reading each of `<patient>:best` when an event of `signals.desaturation` ends, timed at its end. Doubtful values
+neither begin nor end an event; one that a gap or its length ended is told as doubtful.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import numpy as np
+
+from ingest.signals.desaturation import Desaturation, DesaturationState, watch
+from vitals.columns import SAMPLE_DTYPE, Rows, SampleBlock
+from vitals.derived import best_name, is_best
+from vitals.model import Quality, Vital
+
+FIRST: Final = 64  # patients there is room for at once; it doubles
+CAPACITY: Final = 65_536  # patients remembered, 2 kB each; when it is reached everything begins anew
+_NS: Final = 1_000_000_000
+
+
+class Saturations:
+    """See the module's text."""
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._capacity = capacity
+        self._begin()
+
+    def _begin(self) -> None:
+        self._rows: dict[str, int] = {}
+        self._state = DesaturationState.of(FIRST)
+
+    def feed(self, blocks: Iterable[SampleBlock]) -> SampleBlock:
+        """The events that end with these blocks, in journal order; a block without rows for nothing."""
+        found: list[tuple[str, Rows]] = []
+        for block in blocks:
+            best = np.array([is_best(device) for device in block.devices], np.bool_)
+            rows = block.rows[block.rows["vital"] == Vital.SPO2]
+            rows = rows[best[rows["device"]]]
+            if len(rows):
+                found += self._watched(block, rows)
+        devices = tuple(dict.fromkeys(best_name(patient) or "" for patient, _ in found))
+        for patient, told in found:
+            told["device"] = told["source"] = devices.index(best_name(patient) or "")
+        patients = tuple(dict.fromkeys(patient for patient, _ in found))
+        parts = [told for _, told in found]
+        return SampleBlock(devices, patients, ("",) * len(devices), np.concatenate([np.empty(0, SAMPLE_DTYPE), *parts]))
+
+    def _watched(self, block: SampleBlock, rows: Rows) -> Iterable[tuple[str, Rows]]:
+        """Watch the readings of one block second by second: of a patient there is one in each."""
+        places = self._placed([block.patients[device] for device in rows["device"].tolist()])
+        usable = np.where(rows["quality"] <= Quality.USABLE, rows["value"], np.nan)
+        seconds = rows["sampled_at_ns"] // _NS
+        for second in np.unique(seconds).tolist():
+            now = np.flatnonzero(seconds == second)
+            spo2_pct = np.full(len(self._state.last_ns), np.nan)
+            spo2_pct[places[now]] = usable[now]
+            for event in watch(self._state, second * _NS, spo2_pct):
+                last = rows[now[places[now] == event.row]][-1:]
+                yield block.patients[last["device"][0]], _told(event, last)
+
+    def _placed(self, patients: list[str]) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+        if len(self._rows) + len(patients) > self._capacity:
+            self._begin()
+        places = [self._rows.setdefault(patient, len(self._rows)) for patient in patients]
+        while len(self._rows) > len(self._state.last_ns):
+            fresh = DesaturationState.of(len(self._state.last_ns))
+            grown = {n: np.concatenate((getattr(self._state, n), getattr(fresh, n))) for n in fresh.__slots__}
+            self._state = DesaturationState(**grown)
+        return np.array(places, np.intp)
+
+
+def _told(event: Desaturation, last: Rows) -> Rows:
+    """The three readings of an event; `last`: the reading that ended it."""
+    rows = np.repeat(last, 3)
+    rows["vital"] = [Vital.DESATURATION_DEPTH, Vital.DESATURATION_DURATION, Vital.DESATURATION_AREA]
+    rows["raw"] = rows["value"] = [round(v, 1) for v in (event.depth_pct, event.duration_s, event.area_pct_s)]
+    rows["sampled_at_ns"] = event.ended_at_ns
+    rows["quality"] = Quality.USABLE if event.complete else Quality.DOUBTFUL
+    return rows
