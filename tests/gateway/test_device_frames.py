@@ -10,7 +10,7 @@ import pytest
 from conversation import Conversation, cut, damage, hold
 
 from gateway.devices.driver import Driver
-from gateway.devices.registry import GENERIC, driver_named
+from gateway.devices.registry import DRIVERS, driver_named
 
 FOLDER = Path(__file__).parent / "devices"
 FILES = sorted(FOLDER.glob("*/*.toml"))
@@ -39,7 +39,7 @@ def test_no_damage_to_a_frame_raises(file: Path) -> None:
     damage(*opened(file), Random(file.name))
 
 
-@pytest.mark.parametrize("driver", GENERIC, ids=lambda driver: driver.name)
+@pytest.mark.parametrize("driver", DRIVERS, ids=lambda driver: driver.name)
 def test_every_driver_has_a_folder_of_frames(driver: Driver) -> None:
     assert [file for file in FILES if file.parent.name == driver.name]
 
