@@ -60,7 +60,7 @@ PURE: Final = (
             "ward",
         )
     ),
-    *("vitals.wire", "vitals.wire_json"),
+    *("vitals.wire", "vitals.wire_form", "vitals.wire_json"),
     *("gateway." + name for name in ("collect", "config", "lane", "remote_config", "timekeeper", "uplink_state")),
     *("gateway.gatt.*", "gateway.devices.*"),
     *("gateway." + name for name in ("recovery", "roster", "session", "session_words", "slots")),
@@ -77,6 +77,7 @@ PURE: Final = (
         for name in ("alarm_signals", "alarms", "conditions", "engine", "events", "judge", "limits", "links")
     ),
     *("alerts." + name for name in ("news2", "readings", "screening", "snapshot", "streams", "tiles", "view", "walk")),
+    *("alerts.escalation", "alerts.rota", "alerts.notify.loop"),
     *("alerts.notify.message", "alerts.notify.outbox"),
     *(
         "alerts.station." + name
