@@ -15,6 +15,7 @@ from pathlib import Path
 from influx_world import START_NS, VITALS, append, site_at
 
 from ingest.influx.config import decode_targets
+from wardlight import logs
 
 
 async def main(folder: Path, config: bytes, seconds: int, lines_per_second: int, pace: float) -> None:
@@ -34,5 +35,6 @@ async def main(folder: Path, config: bytes, seconds: int, lines_per_second: int,
 
 
 if __name__ == "__main__":
+    logs.configure()  # to standard error: standard output is for the end alone
     folder, config, seconds, lines, pace = sys.argv[1:]
     asyncio.run(main(Path(folder), Path(config).read_bytes(), int(seconds), int(lines), float(pace)))
