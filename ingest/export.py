@@ -97,6 +97,7 @@ def _vitals_schema(time_zone: str) -> pa.Schema:
             ("reason", _WORDS),  # why there is no value; `present` when there is one
             ("quality", _WORDS),
             ("device", _WORDS),
+            ("source", _WORDS),  # the device that measured it: of a best value another one
             ("sequence", pa.int32()),  # tells apart samples of one stream that share a time
             ("clock", _WORDS),
             ("uncertainty_ms", pa.float32()),  # of sampled_at
@@ -129,6 +130,7 @@ def _columns(samples: Samples) -> dict[str, pa.Array]:
         "reason": _words(samples.reason, _names(Reason)),
         "quality": _words(samples.quality, _names(Quality)),
         "device": _words(samples.device, samples.devices),
+        "source": _words(samples.source, samples.devices),
         "sequence": pa.array(samples.sequence),
         "clock": _words(samples.clock, _names(ClockSource)),
         "uncertainty_ms": pa.array(samples.uncertainty_ms),

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from ingest.store.rollup import Minutes as MinuteRows
 from ingest.store.rows import Rows
 from ingest.store.waveform_blobs import StoredBlock
+from vitals.derived import is_best
 
 Column = npt.NDArray[Any]
 
@@ -28,11 +29,13 @@ class Samples:
     """Samples of one patient, ordered by `sampled_at_ns`, then device, vital and `sequence`.
 
     Columns of shape (n,); see `vitals.columns.SAMPLE_DTYPE` for their types and meaning. `received_at_ns` is kept in
-    whole milliseconds. `device`: index into `devices`.
+    whole milliseconds. `device`, `source`: indices into `devices`; the source is the device itself, but for a best
+    value the one that measured it.
     """
 
     devices: tuple[str, ...]
     device: Column
+    source: Column
     vital: Column
     sampled_at_ns: Column
     received_at_ns: Column
@@ -93,8 +96,8 @@ class Totals:
     series: int
 
 
-def samples_of(rows: Rows, names: dict[int, SeriesName]) -> Samples:
-    """`rows` with the names of their series, in the order that `Samples` promises.
+def samples_of(rows: Rows, names: dict[int, SeriesName], sources: dict[int, str]) -> Samples:
+    """`rows` with the names of their series and of the `sources` of best values, in the order that `Samples` promises.
 
     They come series by series in the order of `names`, which is by device and vital, and by time within.
     """
@@ -103,8 +106,15 @@ def samples_of(rows: Rows, names: dict[int, SeriesName]) -> Samples:
         rows = rows[np.argsort(at, kind="stable")]
     devices = tuple(sorted({name.device for name in names.values()}))
     device, vital = _named(rows["series"], names, devices)
-    columns = {name: rows[name] for name in rows.dtype.names or () if name not in ("series", "patient")}
-    return Samples(devices, device, vital, **columns)
+    sequence, source = rows["sequence"].copy(), device.copy()
+    best = np.isin(device, [place for place, name in enumerate(devices) if is_best(name)])
+    places = {name: place for place, name in enumerate(devices)}
+    for number in np.unique(sequence[best]).tolist():
+        if number in sources:
+            source[best & (sequence == number)] = places.setdefault(sources[number], len(places))
+    sequence[best] = 0
+    columns = {name: rows[name] for name in rows.dtype.names or () if name not in ("series", "patient", "sequence")}
+    return Samples(tuple(places), device, source, vital, sequence=sequence, **columns)
 
 
 def minutes_named(rows: MinuteRows, names: dict[int, SeriesName]) -> Minutes:

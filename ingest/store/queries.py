@@ -18,6 +18,7 @@ from ingest.store.rollup import MINUTE_DTYPE, Minutes, minutes_of
 from ingest.store.rows import BUCKET_NS, ROW_DTYPE, Rows, bucket_of, groups, joined, pair, shard_keys, unique_sorted
 from ingest.store.schema import SHARD_SERIES, select
 from ingest.store.waveform_blobs import StoredBlock, decode_blocks, decode_hot
+from vitals.derived import is_best
 
 Names: TypeAlias = dict[int, SeriesName]  # of series, by their number
 END_NS: Final = (1 << 63) - 1  # the year 2262: the largest time a column holds
@@ -44,6 +45,15 @@ def names_of(db: apsw.Connection, patient: str, streams: Iterable[int] | None = 
     )
     rows = sorted((device, stream, number) for number, device, stream in found if not wanted or stream in wanted)
     return {number: SeriesName(device, stream) for device, stream, number in rows}
+
+
+def sources_of(db: apsw.Connection, rows: Rows, names: Names) -> dict[int, str]:
+    """The devices that the best values among `rows` came from, by number."""
+    best = [number for number, name in names.items() if is_best(name.device)]
+    numbers = np.unique(rows["sequence"][np.isin(rows["series"], best)]).tolist()
+    wanted = "SELECT name FROM source WHERE id=?"
+    found = {number: select(db, wanted, (number,)).fetchone() for number in numbers if number}
+    return {number: row[0] for number, row in found.items() if row is not None}
 
 
 def hot_rows(db: apsw.Connection, series: Iterable[int], start_ns: int = 0, end_ns: int = END_NS) -> Rows:

@@ -98,16 +98,18 @@ class StoreReader:
         with self._moment() as db:
             names = queries.names_of(db, patient, _VITALS if vital is None else (vital,))
             rows = queries.all_rows(db, names, start_ns, end_ns)
+            sources = queries.sources_of(db, rows, names)
             ours = rows["patient"] == queries.patient_number(db, patient)
             rows = rows if ours.all() else rows[ours]
-        return samples_of(rows, names)
+        return samples_of(rows, names, sources)
 
     def last(self, patient: str) -> Samples:
         """The newest sample of each stream of `patient`, with or without a value."""
         with self._moment() as db:
             names, number = queries.names_of(db, patient, _VITALS), queries.patient_number(db, patient)
             newest = joined([queries.newest_row(db, series, number) for series in names])
-        return samples_of(newest, names)
+            sources = queries.sources_of(db, newest, names)
+        return samples_of(newest, names, sources)
 
     def minutes(self, patient: str, vital: Vital, start_ns: int, end_ns: int) -> Minutes:
         """The rollups of the minutes that begin in the interval."""

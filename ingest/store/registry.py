@@ -1,6 +1,6 @@
 """The writer's memory of names: small numbers for patients and for the series of devices.
 
-It mirrors the tables `patient`, `series` and `worn`, so that a row that was seen before costs an array look-up.
+It mirrors the tables `patient`, `series`, `worn` and `source`: a row that was seen before costs an array look-up.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from ingest.store.schema import select
 from vitals.columns import SampleBlock
 
+MOST_SOURCES: Final = 0xFFFF  # what a row's `sequence` can hold; a device beyond is stored as 0, "not known"
 _STREAMS: Final = 256  # a Vital or a Waveform is one byte
 _FIRST_WEARERS: Final = 64  # rows of the table to begin with; it doubles
 
@@ -30,6 +31,7 @@ class Registry:
         self._series: dict[tuple[str, int], int] = {
             (device, stream): number for number, device, stream in select(db, "SELECT id, device, stream FROM series")
         }
+        self._sources: dict[str, int] = dict(select(db, "SELECT name, id FROM source"))
         self._wearers: dict[tuple[str, str], int] = {}  # (device, patient) to a number from 1 on; not stored
         self._pairs: list[tuple[str, str]] = [("", "")]  # and back
         self._patient_of = np.zeros(_FIRST_WEARERS, np.uint32)
@@ -46,6 +48,30 @@ class Registry:
                 self._learn(*divmod(combined, _STREAMS))
             series = self._table[wearer, vital]
         return series, self._patient_of[wearer]
+
+    def of_sources(self, block: SampleBlock) -> npt.NDArray[Any]:
+        """What is stored as the `sequence` of each of the block's rows, shape (n,).
+
+        A best value has no other than 0 and one a second: its number tells the device that it came from, 0 where there
+        is no value. So provenance costs no room, and files of before are read as they are.
+        """
+        rows = block.rows
+        sequence = rows["sequence"].copy()
+        best = np.flatnonzero(rows["source"] != rows["device"])
+        if len(best):
+            devices, which = np.unique(rows["source"][best], return_inverse=True)
+            numbers = [self._source(block.devices[device]) for device in devices.tolist()]
+            sequence[best] = np.array(numbers, np.uint16)[which]
+        return sequence
+
+    def _source(self, device: str) -> int:
+        number = self._sources.get(device)
+        if number is None:
+            if len(self._sources) >= MOST_SOURCES:
+                return 0
+            self._db.execute("INSERT INTO source(name) VALUES(?)", (device,))
+            number = self._sources[device] = self._db.last_insert_rowid()
+        return number
 
     def of_stream(self, device: str, patient: str, stream: int) -> tuple[int, int]:
         """The series and the patient of one stream."""

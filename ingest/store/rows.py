@@ -21,7 +21,7 @@ ROW_DTYPE: Final = np.dtype(
         ("series", "<u4"),
         ("patient", "<u4"),  # who wore the device; not part of the key
         ("uncertainty_ms", "<f4"),
-        ("sequence", "<u2"),
+        ("sequence", "<u2"),  # of a best value: the number of its source (registry.py)
         ("reason", "u1"),
         ("quality", "u1"),
         ("clock", "u1"),
@@ -48,10 +48,13 @@ def shard_keys(shard: int) -> tuple[int, int]:
     return pair(shard, 0), pair(shard + 1, 0) - 1
 
 
-def stored_rows(samples: npt.NDArray[Any], series: npt.NDArray[Any], patient: npt.NDArray[Any]) -> Rows:
-    """Rows for `samples` (shape (n,), `vitals.columns.SAMPLE_DTYPE`) of these series and patients, each shape (n,)."""
+def stored_rows(
+    samples: npt.NDArray[Any], series: npt.NDArray[Any], patient: npt.NDArray[Any], sequence: npt.NDArray[Any]
+) -> Rows:
+    """Rows for `samples`, `vitals.columns.SAMPLE_DTYPE`, of these series, patients and sequences; all of shape (n,)."""
     rows = np.empty(samples.size, ROW_DTYPE)
-    for name in ("sampled_at_ns", "raw", "value", "uncertainty_ms", "sequence", "reason", "quality", "clock"):
+    rows["sequence"] = sequence
+    for name in ("sampled_at_ns", "raw", "value", "uncertainty_ms", "reason", "quality", "clock"):
         rows[name] = samples[name]
     rows["received_at_ns"] = samples["received_at_ns"] // _RECEIVED_STEP_NS * _RECEIVED_STEP_NS
     rows["series"] = series

@@ -70,6 +70,11 @@ STORE: Final = FileKind(
         );
         CREATE UNIQUE INDEX sealed_waveform_of_series ON sealed_waveform(series, bucket, count);
         """,
+        """
+        CREATE TABLE source(  -- devices that best values came from; a best value's `sequence` is such a number
+            id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE
+        );
+        """,
     ),
 )
 

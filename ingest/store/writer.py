@@ -170,7 +170,12 @@ class StoreWriter:
             self._oldest[_Kind.WAVEFORMS, series] = oldest_ns
 
     def _by_shard(self, blocks: Sequence[SampleBlock]) -> Iterator[tuple[int, Rows]]:
-        parts = [stored_rows(block.rows, *self._registry.of_rows(block)) for block in blocks if block.rows.size]
+        known = self._registry
+        parts = [
+            stored_rows(block.rows, *known.of_rows(block), known.of_sources(block))
+            for block in blocks
+            if block.rows.size
+        ]
         if not parts:
             return
         rows = np.concatenate(parts)

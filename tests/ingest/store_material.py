@@ -28,6 +28,7 @@ class Reading:
     patient: str = "P-0001"
     raw: float = 1.0
     reason: int = int(Reason.PRESENT)
+    source: str = ""
 
     @property
     def key(self) -> tuple[str, int, int, int]:
@@ -45,7 +46,12 @@ def reading(at_s: float, value: float | None = 80.0, **others: object) -> Readin
 def block(readings: Sequence[Reading], waveforms: Iterable[tuple[str, str, WaveformRow]] = ()) -> SampleBlock:
     """Readings, and waveforms with their device and patient, as the pipeline hands them over."""
     found = list(waveforms)
-    wearers = list(dict.fromkeys([(r.device, r.patient) for r in readings] + [(d, p) for d, p, _ in found]))
+    wearers = list(
+        dict.fromkeys(
+            [(name, r.patient) for r in readings for name in (r.device, r.source) if name]
+            + [(d, p) for d, p, _ in found]
+        )
+    )
     rows = np.zeros(len(readings), SAMPLE_DTYPE)
     for index, r in enumerate(readings):
         rows[index] = (
@@ -55,6 +61,7 @@ def block(readings: Sequence[Reading], waveforms: Iterable[tuple[str, str, Wavef
             np.nan if r.value is None else r.value,
             50.0,
             wearers.index((r.device, r.patient)),
+            wearers.index((r.source or r.device, r.patient)),
             r.sequence,
             r.vital,
             r.reason,

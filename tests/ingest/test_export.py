@@ -67,6 +67,7 @@ def test_a_row_says_everything(writer: StoreWriter, reader: StoreReader) -> None
         "reason": "present",
         "quality": "usable",
         "device": "ox-1",
+        "source": "ox-1",
         "sequence": "0",
         "clock": "synchronised",
         "uncertainty_ms": "50",

@@ -300,3 +300,31 @@ def test_a_full_disk_is_retryable_and_loses_nothing(path: Path) -> None:
         assert (writer.position, len(all_of(path))) == (2, 1_561)
         writer.seal(START_NS + BUCKET_NS * 2)
     assert len(all_of(path)) == 1_561
+
+
+def test_a_best_value_keeps_where_it_came_from_hot_and_sealed(tmp_path: Path) -> None:
+    best = [
+        reading(s, 80.0, device="P-0001:best", source="strap-1" if s < 3 else "ox-1", vital=Vital.HEART_RATE)
+        for s in range(6)
+    ]
+    none = reading(6, None, device="P-0001:best", vital=Vital.HEART_RATE)
+    own = reading(1, 80.0, device="strap-1", vital=Vital.HEART_RATE, sequence=3)
+    path = tmp_path / "store.db"
+    with StoreWriter(path) as writer, StoreReader(path) as reader:
+        writer.write([block([*best[:3], own])], position=1)
+        writer.write([block([*best, none])], position=2)  # a repetition changes nothing
+        for sealed in (False, True):
+            if sealed:
+                writer.seal(START_NS + 10**12)
+            found = reader.samples("P-0001", None, START_NS, START_NS + 10**12)
+            told = [(found.devices[d], found.devices[s]) for d, s in zip(found.device, found.source, strict=True)]
+            assert told.count(("strap-1", "strap-1")) == 1
+            assert [source for device, source in told if device == "P-0001:best"] == [
+                *["strap-1"] * 3,
+                *["ox-1"] * 3,
+                "P-0001:best",
+            ]
+            assert found.sequence.tolist().count(3) == 1
+            assert found.sequence.max() == 3
+            newest = reader.last("P-0001")
+            assert "P-0001:best" in {newest.devices[s] for s in newest.source}
