@@ -45,10 +45,11 @@ class Pace:
 def counted() -> Pace:
     """For samples that are merely counted.
 
-    A device may sample 1 % faster or slower than it says. Half a second too late, samples were lost on the way: cheap
-    devices throw away what their radio cannot take.
+    A device may sample 0.2 % slower than it says, and faster by any factor; more allowance would follow the radio's
+    jitter instead. Half a second too late, samples were lost on the way: cheap devices throw away what their radio
+    cannot take.
     """
-    return Pace(drift_ppm=10_000, step_ns=500_000_000)
+    return Pace(drift_ppm=2_000, step_ns=500_000_000)
 
 
 def stamped() -> Pace:
