@@ -98,7 +98,8 @@ class BerryFrame:
     @classmethod
     def read(cls, reader: Reader) -> Self:
         """`decode`, field by field."""
-        body = Reader(_checked(reader))
+        whole = _checked(reader)
+        body = Reader(whole[len(BERRY_SYNC) : -1])
         frame = cls(
             body.unsigned("index"),
             body.flags("status", BerryStatus),
@@ -110,11 +111,12 @@ class BerryFrame:
             read_number(body, "perfusion index", (0,), unit="‰"),
             read_number(body, "perfusion index, real", (0,), unit="‰"),
             body.unsigned("pleth"),
-            _signed(body.unsigned("ADC", 4)),
+            _read_signed(body, "ADC"),
             body.unsigned("battery", unit="%"),
             body.unsigned("packet frequency", unit="Hz"),
         )
         reader.fields += body.fields
+        reader.keep("checksum", whole[-1:], "right")
         return frame
 
     def encode(self) -> bytes:
@@ -143,12 +145,14 @@ class BerryVersion:
     @classmethod
     def read(cls, reader: Reader) -> Self:
         """`decode`, field by field."""
-        body = _checked(reader)
+        whole = _checked(reader)
+        body = whole[len(BERRY_SYNC) : -1]
         part = _PARTS.get(body[0])
         text = body[1:].rstrip(b"\0")
         if part is None or not text.isascii() or not text.decode("ascii").isprintable():
             raise FrameError("value", "version", "an answer begins with S or H, and goes on with text")
         reader.keep(f"{part} version", body, text.decode("ascii"))
+        reader.keep("checksum", whole[-1:], "right")
         return cls(part, text.decode("ascii"))
 
     def encode(self) -> bytes:
@@ -166,7 +170,7 @@ def decode_berry(data: bytes) -> BerryFrame | BerryVersion:
 
 
 def _checked(reader: Reader) -> bytes:
-    """What stands between the sync bytes and the checksum of a frame that is one."""
+    """The bytes of a frame that is one."""
     frame = reader.take(BERRY_SIZE, "frame")
     reader.end()
     if frame[:2] != BERRY_SYNC:
@@ -175,7 +179,8 @@ def _checked(reader: Reader) -> bytes:
         raise FrameError(
             "checksum", "checksum", f"the bytes add up to {sum(frame[:-1]) & 0xFF:#04x}, not {frame[-1]:#04x}"
         )
-    return frame[2:-1]
+    reader.keep("sync", frame[:2], "a frame begins")
+    return frame
 
 
 def _framed(fields: bytes) -> bytes:
@@ -183,8 +188,11 @@ def _framed(fields: bytes) -> bytes:
     return frame + bytes([sum(frame) & 0xFF])
 
 
-def _signed(word: int) -> int:
-    return word - (1 << 32) if word >> 31 else word
+def _read_signed(reader: Reader, name: str) -> int:
+    raw = reader.take(4, name)
+    number = int.from_bytes(raw, "little", signed=True)
+    reader.keep(name, raw, number)
+    return number
 
 
 def _rr_ms(units: int | None) -> int | None:

@@ -52,11 +52,13 @@ class CreativeFrame:
         sync = reader.take(len(SYNC), "sync")
         if sync != SYNC:
             raise FrameError("sync", "", f"a frame begins with AA 55, not {sync.hex(' ').upper()}")
+        reader.keep("sync", sync, "a frame begins")
         token, length = reader.unsigned("token"), reader.unsigned("length")
         if length < _LEAST_LENGTH:
             raise FrameError("length", "length", f"the length is {length}; a type and a CRC are {_LEAST_LENGTH} bytes")
         kind = reader.unsigned("type")
         content = reader.take(length - _LEAST_LENGTH, "content")
+        reader.keep("content", content, content)
         told = reader.unsigned("CRC")
         reader.end()
         frame = cls((token, kind), content)

@@ -80,8 +80,8 @@ class Oximetry:
         """`decode`, field by field."""
         _read_length(reader)
         status = reader.flags("status", Status)
-        battery_dv = reader.unsigned("battery", unit="0.1 V")
-        amplitude = reader.unsigned("pulse amplitude index", 2, "0.01 %", order="big")
+        battery_dv = reader.unsigned("battery", unit="× 0.1 V")
+        amplitude = reader.unsigned("pulse amplitude index", 2, "× 0.01 %", order="big")
         counter = reader.unsigned("counter", 2, "s", order="big")
         spo2 = read_number(reader, "SpO2", (0, _NO_SPO2), unit="%")
         rate = read_number(reader, "pulse rate", (0, _NO_PULSE_RATE), size=2, unit="/min", order="big")
@@ -133,8 +133,8 @@ class PulseIntervals:
             raise FrameError("length", "", f"{reader.left} bytes of pulses; {MOST_PULSES} pulses have 4 each")
         pulses = []
         while reader.left:
-            word = reader.unsigned("pulse amplitude", 2, order="big")
-            interval = reader.unsigned("pulse interval", 2, "0.1 ms", order="big")
+            word = reader.unsigned("amplitude, bad bit", 2, order="big")
+            interval = reader.unsigned("pulse interval", 2, "× 0.1 ms", order="big")
             pulses.append(Pulse(interval, word & 0xFFF, bool(word & 0x8000)))
         return cls(counter, status, tuple(pulses))
 
@@ -199,7 +199,7 @@ class DeviceStatus:
         status = cls(
             reader.unsigned("type of sensor"),
             reader.known_code("error", DeviceError),
-            reader.unsigned("battery", unit="0.1 V"),
+            reader.unsigned("battery", unit="× 0.1 V"),
             reader.unsigned("battery", unit="%"),
             reader.unsigned("counter", 2, order="big"),
         )

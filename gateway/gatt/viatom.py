@@ -167,12 +167,12 @@ class Live:
         """`decode`, field by field."""
         spo2 = read_number(reader, "SpO2", _NO_SPO2, unit="%")
         rate = read_number(reader, "pulse rate", _NO_PULSE_RATE, unit="/min")
-        reader.take(5, "not known")
+        _skip(reader, 5)
         battery = reader.unsigned("battery", unit="%")
         charging = reader.known_code("charging", Charging)
         motion, perfusion = reader.unsigned("motion"), reader.unsigned("perfusion, unscaled")
         worn = reader.unsigned("worn") != 0
-        reader.take(1, "not known")
+        _skip(reader, 1)
         reader.end()
         return cls(spo2, rate, battery, worn, motion, perfusion, charging)
 
@@ -218,7 +218,7 @@ class LiveWave:
         charging = reader.known_code("charging", Charging)
         perfusion = reader.unsigned("perfusion, unscaled")
         worn = reader.unsigned("worn") == 1
-        reader.take(3, "not known")
+        _skip(reader, 3)
         raw = reader.take(reader.unsigned("length of the pulse wave", 2), "pulse wave")
         reader.end()
         samples = tuple(None if byte == _NO_PLETH else byte for byte in raw)
@@ -234,6 +234,11 @@ class LiveWave:
         )
         samples = bytes(_NO_PLETH if sample is None else sample for sample in self.samples)
         return head + bytes(3) + len(samples).to_bytes(2, "little") + samples
+
+
+def _skip(reader: Reader, size: int) -> None:
+    raw = reader.take(size, "not known")
+    reader.keep("not known", raw, raw)
 
 
 def _read(reader: Reader, sync: int, second: str) -> tuple[int, int, bytes]:

@@ -61,8 +61,7 @@ class ViatomInfo:
             _clock_s(texts.get("CurTIME", "")),
             tuple(sorted(set(names)))[-MOST_FILES:],
         )
-        for key, text in texts.items():
-            reader.keep(key, text.encode(), text)
+        reader.keep("information", raw, ", ".join(f"{key} {text}" for key, text in texts.items()))
         return info
 
     def encode(self) -> bytes:
@@ -107,7 +106,8 @@ class Recording:
             raise FrameError("value", "start", f"the file does not tell when it began: {started}")
         reader.unsigned("size of the file", 4)
         duration_s = reader.unsigned("duration", 2, "s")
-        reader.take(HEADER_BYTES - 15, "summary")
+        summary = reader.take(HEADER_BYTES - 15, "summary")
+        reader.keep("summary", summary, summary)
         if reader.left % RECORD_BYTES:
             raise FrameError("truncated", "records", f"{reader.left} bytes are not whole records of {RECORD_BYTES}")
         interval_s = _interval_s(duration_s, reader.left // RECORD_BYTES)
