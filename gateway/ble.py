@@ -251,6 +251,7 @@ class Radio:
         link = Link(
             wearable.device,
             wearable.driver,
+            before=wearable.driver_state,
             acquire_notify=wearable.allowed.acquire_notify,
             settings=self._settings,
             air=partial(self._air, adapter),

@@ -16,7 +16,7 @@ from bleak.backends.device import BLEDevice
 from bleak_retry_connector import BleakClientWithServiceCache, establish_connection
 
 from gateway.bleak_edge import RadioCallError, bounded, give_up
-from gateway.devices.driver import Action, Driver, Heard, Read, Subscribe, Write
+from gateway.devices.driver import Action, Driver, Heard, Read, Subscribe, Write, begin_again
 from gateway.radio_status import RadioSettings
 from gateway.session_words import Connected, Dropped, Event, Failed, Notified, Subscribed
 
@@ -38,8 +38,9 @@ class _Client(BleakClientWithServiceCache):
 class Link:
     """`connect`, then `prepare`, and in any case `close`; each reports its end to `on_event`.
 
-    `on_heard(heard, at_monotonic_ns)`: whatever the driver understood. `air`: kept while connecting. The reports come
-    on the event loop and never after the one that closes it.
+    `before`: the `state` of the driver at the end of the last link to the same wearable. `on_heard(heard,
+    at_monotonic_ns)`: whatever the driver understood. `air`: kept while connecting. The reports come on the event loop
+    and never after the one that closes it.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Link:
         device: BLEDevice,
         driver: Driver,
         *,
+        before: Any | None = None,
         acquire_notify: bool,
         settings: RadioSettings,
         air: Air,
@@ -67,9 +69,10 @@ class Link:
         self._client: _Client | None = None
         self._work: asyncio.Task[None] | None = None
         self._closed = False
-        self._state, self._first = driver.begin()
+        self.state, self._first = begin_again(driver, before)
         self._actions: asyncio.Queue[Action] = asyncio.Queue(MAX_ACTIONS)
         self._subscribed: set[str] = set()
+        self._absent: set[str] = set()  # optional, and nobody will notify of it
         self._echoing: set[str] = set()  # subscribed and being read
         self._echoes: dict[str, tuple[bytes, int]] = {}  # characteristic → value that comes once more, until when
 
@@ -84,7 +87,7 @@ class Link:
     def tick(self) -> None:
         """Let the driver know that a second passed."""
         at_ns = self._monotonic_ns()
-        self._drive(lambda: self._driver.tick(self._state, at_ns), at_ns)
+        self._drive(lambda: self._driver.tick(self.state, at_ns), at_ns)
 
     async def close(self) -> None:
         """Stop everything and disconnect, as well as possible and in bounded time. Reports nothing afterwards.
@@ -130,7 +133,7 @@ class Link:
         try:
             for action in self._first:
                 await self._act(action)
-            self._report(Subscribed())
+            self._report(Subscribed(frozenset(self._absent)))
             while True:
                 await self._act(await self._actions.get())
         except RadioCallError as error:
@@ -144,6 +147,7 @@ class Link:
             raise RadioCallError("the link was lost")
         if found is None:
             if action.optional:
+                self._note_absent(action)
                 return
             raise RadioCallError(f"it has no characteristic {action.uuid}: is it a {self._driver.label}?")
         try:
@@ -151,6 +155,11 @@ class Link:
         except RadioCallError:
             if not action.optional or not client.is_connected:
                 raise
+            self._note_absent(action)
+
+    def _note_absent(self, action: Action) -> None:
+        if isinstance(action, Subscribe):
+            self._absent.add(action.uuid)
 
     async def _do(self, client: _Client, found: BleakGATTCharacteristic, action: Action) -> None:
         match action:
@@ -199,13 +208,13 @@ class Link:
     def _take(self, uuid: str, data: bytes) -> None:
         at_ns = self._monotonic_ns()
         self._report(Notified(uuid))
-        self._drive(lambda: self._driver.feed(self._state, uuid, data, at_ns), at_ns)
+        self._drive(lambda: self._driver.feed(self.state, uuid, data, at_ns), at_ns)
 
     def _drive(self, part: Callable[[], tuple[Any, Heard]], at_ns: int) -> None:
         if self._closed:
             return
         try:
-            self._state, heard = part()
+            self.state, heard = part()
             for action in heard.actions:
                 self._actions.put_nowait(action)
         except Exception as error:  # noqa: BLE001  a driver's fault ends its link, never the radio

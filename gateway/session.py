@@ -137,8 +137,8 @@ def _connected(state: State, _: Connected, now_s: float, __: Limits) -> Outcome:
     return replace(state, phase=Phase.SUBSCRIBING, since_s=now_s, say_lost_at_s=None), (Effect.SUBSCRIBE,)
 
 
-def _subscribed(state: State, _: Subscribed, now_s: float, limits: Limits) -> Outcome:
-    heard = {uuid: state.heard.get(uuid, now_s) for uuid in state.streams}
+def _subscribed(state: State, event: Subscribed, now_s: float, limits: Limits) -> Outcome:
+    heard = {uuid: state.heard.get(uuid, now_s) for uuid in state.streams if uuid not in event.absent}
     tick_at_s = now_s + limits.tick_s
     streaming = replace(
         state, phase=Phase.STREAMING, since_s=now_s, heard=heard, tick_at_s=tick_at_s, links=state.links + 1

@@ -58,7 +58,9 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Subscribed:
-    """The driver's first actions are done."""
+    """The driver's first actions are done. `absent`: optional characteristics that the device does not notify."""
+
+    absent: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from bleak.backends.device import BLEDevice
 
@@ -28,6 +29,7 @@ class Wearable:
     battery_pct: float | None = None
     notifications: int = 0
     malformed: int = 0
+    vitals: set[Vital] = field(default_factory=set)  # that it was heard to tell
     unknown: str = ""  # why it cannot be connected although it is seen
 
     def may_use(self, adapter: str) -> bool:
@@ -43,12 +45,22 @@ class Wearable:
         """Take note of what it told."""
         self.malformed += len(heard.malformed)
         for sample in heard.samples:
+            self.vitals.add(sample.vital)
             if sample.vital is Vital.BATTERY and sample.value is not None:
                 self.battery_pct = sample.value
 
+    @property
+    def driver_state(self) -> Any | None:
+        """What the driver knew at the end of the last link."""
+        return self.link.state if self.link is not None else None
+
     def lost(self, at_ns: int) -> Heard:
-        """What is to be said when its radio is lost: every vital is missing, and why."""
-        vitals = self.driver.vitals if self.driver is not None else ()
+        """What is to be said when its radio is lost: every vital that it tells is missing, and why.
+
+        A driver's vitals are what such a device may tell; once readings were heard, it is known what this one does.
+        """
+        may_tell = self.driver.vitals if self.driver is not None else ()
+        vitals = sorted(self.vitals) if self.vitals - {Vital.BATTERY} else may_tell
         return Heard(samples=tuple(HeardSample(vital, at_ns, None, Reason.RADIO_LOST) for vital in vitals))
 
     def status(self, state: State | None) -> DeviceStatus:

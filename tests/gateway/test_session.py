@@ -153,6 +153,15 @@ def test_one_silent_stream_is_enough_to_reconnect() -> None:
     assert PULSE in state.why
 
 
+def test_what_could_not_be_subscribed_is_not_expected() -> None:
+    state, _ = after(*PATH[:3], Subscribed(frozenset(STREAMS)))
+    state, effects = step(state, Due(0.0), now_s=1e6, limits=LIMITS)
+    assert (state.phase, effects) == (Phase.STREAMING, (Effect.TICK,))
+    state, _ = step(state, Notified(PULSE), now_s=1e6, limits=LIMITS)
+    state, _ = step(state, Due(0.0), now_s=2e6, limits=LIMITS)
+    assert state.phase is Phase.STALLED, "what was heard although it was not expected is watched from then on"
+
+
 def test_the_reason_of_the_silence_is_repeated_until_it_is_connected_again() -> None:
     state = after(Closed(0.0), state=at(Phase.CLOSING))[0]
     state = step(state, RadioDown("off"), now_s=1.0, limits=LIMITS)[0]  # now it is away
