@@ -48,11 +48,6 @@ def is_virtual(device: str) -> bool:
     return device.endswith((_PPG, _RR, _BEST))
 
 
-def is_derived(device: str) -> bool:
-    """The same as `is_virtual`."""
-    return is_virtual(device)
-
-
 def source_of(device: str) -> str:
     """The wearable that a virtual device's numbers come from; the device itself when it is one.
 

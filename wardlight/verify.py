@@ -10,7 +10,7 @@ from alerts.events import AlarmRecordKind
 from alerts.notify.outbox import DeliveryState, decode_delivery
 from ingest.store.reader import StoreReader
 from simulators.truth import TRUTH_DTYPE, Difference, Rows, Stream, Truth
-from vitals.derived import is_derived
+from vitals.derived import is_virtual
 from vitals.journal import Journal
 from vitals.model import Vital
 
@@ -30,7 +30,7 @@ def _stored(reader: StoreReader) -> Iterator[tuple[Stream, Rows]]:
             continue
         samples = reader.samples(patient, None, *extent)
         for index, device in enumerate(samples.devices):
-            if is_derived(device):
+            if is_virtual(device):
                 continue
             for vital in Vital:
                 mine = (samples.device == index) & (samples.vital == int(vital))

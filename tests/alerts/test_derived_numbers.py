@@ -8,7 +8,7 @@ import pytest
 from alert_world import T0, S, World, block, second, told
 
 from vitals.columns import SampleBlock
-from vitals.derived import derived_name, is_derived, source_of
+from vitals.derived import derived_name, is_virtual, source_of
 from vitals.model import Quality, Reason, Vital
 
 
@@ -74,4 +74,4 @@ def test_the_wearables_own_number_is_shown_while_a_derived_one_is_doubtful() -> 
 def test_the_name_of_a_derived_device(device: str, name: str | None) -> None:
     assert derived_name(device) == name
     if name is not None:
-        assert (is_derived(name), is_derived(device), source_of(name)) == (True, False, device)
+        assert (is_virtual(name), is_virtual(device), source_of(name)) == (True, False, device)

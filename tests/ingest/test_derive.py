@@ -13,7 +13,7 @@ from test_analyst import START_NS, second_of
 
 from ingest.derive import CURSOR, LATEST_NS, SignalConsumer
 from vitals.columns import RecordKind, decode_block, encode_block
-from vitals.derived import is_derived
+from vitals.derived import is_virtual
 from vitals.journal import Journal
 
 NS = 1_000_000_000
@@ -45,7 +45,7 @@ def derived_keys(journal: Journal) -> list[tuple[int, int]]:
     keys = []
     for record in journal.read(0, limit=10_000):
         block = decode_block(record.payload)
-        if all(is_derived(device) for device in block.devices):
+        if all(is_virtual(device) for device in block.devices):
             keys += block.rows[["vital", "sampled_at_ns"]].tolist()
     return keys
 

@@ -20,6 +20,7 @@ from ingest.poison import BOUNDS, PoisonStore, newest_first
 from ingest.source import Incoming, Rejection
 from vitals.columns import RecordKind, concatenate, decode_block
 from vitals.control import decode_receipt, decode_status, encode_status
+from vitals.derived import is_virtual
 from vitals.journal import Bounds, Journal, Record
 from vitals.model import (
     ClockSource,
@@ -103,7 +104,8 @@ def make_bench(tmp_path: Path) -> AsyncIterator[Callable[..., Bench]]:
 def readings(records: list[Record]) -> list[tuple[int, float]]:
     """(second, heart rate) of the readings in `records`."""
     block = concatenate([decode_block(record.payload) for record in records if record.kind == RecordKind.SAMPLES])
-    return [(int(row["sampled_at_ns"] - T0) // SECOND, float(row["raw"])) for row in block.rows]
+    own = [row for row in block.rows if not is_virtual(block.devices[row["device"]])]
+    return [(int(row["sampled_at_ns"] - T0) // SECOND, float(row["raw"])) for row in own]
 
 
 def batch(sequence: int, *, value: float | None = None, epoch: int = 9) -> bytes:
@@ -235,7 +237,7 @@ async def test_a_full_journal_holds_everything_back_and_loses_nothing(
 ) -> None:
     monkeypatch.setattr(ingest.app, "FIRST_RETRY_S", 0.001)
     monkeypatch.setattr(ingest.app, "MAX_RETRY_S", 0.001)
-    bench = make_bench(bounds=Bounds(max_bytes=12_000, keep_read_s=0))  # two commits of 128 messages do not fit
+    bench = make_bench(bounds=Bounds(max_bytes=20_000, keep_read_s=0))  # two commits of 128 messages do not fit
     bench.journal.move("store", 0)
     refused = _when_called(monkeypatch, bench.service.intake, "hold")
     for number in range(1, 501):
@@ -322,3 +324,37 @@ async def test_a_damaged_journal_ends_the_service(
     with pytest.raises(apsw.CorruptError):
         await bench.service.run()
     assert bench.acknowledged == []
+
+
+async def test_best_values_that_fail_cost_no_reading_and_come_back(
+    make_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    bench = make_bench()
+    async with bench.running():
+        with monkeypatch.context() as broken:
+            broken.setattr("ingest.best.BestValues._told", fail)
+            bench.offer(1)
+            await bench.service.intake.drained()
+        bench.offer(2)
+        await bench.service.intake.drained()
+    assert bench.acknowledged == [1, 2]
+    assert bench.rows() == [(1, 61.0), (2, 62.0)]
+    blocks = [decode_block(record.payload) for record in bench.journal.read(0) if record.kind == RecordKind.SAMPLES]
+    assert [any(map(is_virtual, block.devices)) for block in blocks] == [False, True]
+
+
+async def test_after_a_restart_the_best_value_goes_on_once_a_second(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench()
+    async with bench.running():
+        bench.offer(1)
+        await bench.service.intake.drained()
+    bench.close()
+    again = make_bench()
+    async with again.running():
+        again.offer(2)
+        await again.service.intake.drained()
+    newest = decode_block(again.journal.read(again.journal.newest - 1)[-1].payload)
+    assert [newest.devices[row["device"]] for row in newest.rows] == ["strap-1", "P-0001:best"]

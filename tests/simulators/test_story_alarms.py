@@ -24,7 +24,7 @@ from simulators.story import Scenario, demo_ward
 from simulators.timeline import Expectation, expectations
 from vitals.columns import RecordKind, SampleBlock, decode_block
 from vitals.control import decode_status, encode_status
-from vitals.derived import is_derived
+from vitals.derived import is_virtual
 from vitals.model import GatewayBatch, GatewayStatus, Presence, Quality, Vital
 from vitals.topics import Topic
 from vitals.wire import encode
@@ -198,7 +198,7 @@ def test_oximeter_beds_of_the_calm_ward_show_a_respiratory_rate_from_the_pulse_w
     calm = shipped_scenario("calm")
     chain = Chain(calm)
     assert chain.run(gateway.start(calm, start_ns=START_NS, seed=1), 120) == []
-    shown = [v for tile in chain.engine.tiles(START_NS + 120 * _NS) for v in tile.vitals if is_derived(v.device)]
+    shown = [v for tile in chain.engine.tiles(START_NS + 120 * _NS) for v in tile.vitals if is_virtual(v.device)]
     assert len(shown) >= 2
     assert {v.vital for v in shown} == {Vital.RESP_RATE}
     assert {v.quality for v in shown} <= {Quality.USABLE, Quality.DOUBTFUL}
