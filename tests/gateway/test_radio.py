@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 from bleak import BleakClient, BleakScanner
 from radio_world import QUICK, Recorder, address, quick, radio_world, strap
 
-from gateway.gatt import battery
+from gateway.devices.driver import Action, HeardSample, Stream, Subscribe
+from gateway.gatt import battery, heart_rate
+from gateway.gatt.pulse_oximeter import CONTINUOUS, SPOT_CHECK
+from gateway.gatt.racp import RECORD_ACCESS
 from gateway.radio_status import AllowedDevice
 from gateway.recovery import Condition, Policy, Step
 from gateway.session_words import Phase
-from simulators.bluez import AdapterFaults, Faults
+from simulators.bluez import AdapterFaults, Faults, PeripheralSpec
 from simulators.bluez.faults import CONNECT_ABORTED, CONNECT_CANCELED, CONNECT_HANGS, NEVER_RESOLVES
 from simulators.bluez.timing import Timing
+from vitals.model import Reason, Vital
 
 pytestmark = pytest.mark.slow  # each starts a D-Bus daemon
 
@@ -83,6 +87,50 @@ async def test_a_silent_stream_is_reconnected(monkeypatch: pytest.MonkeyPatch) -
         await world.until(lambda: world.device("w-1").reconnects >= 2)
         assert "silent" in world.device("w-1").last_error
         await world.until_complete()
+
+
+@dataclass(frozen=True, slots=True)
+class SpotChecks(Recorder):
+    """Would watch a stream that this strap does not have."""
+
+    @property
+    def streams(self) -> tuple[Stream, ...]:
+        return (Stream(CONTINUOUS, 0.3),)
+
+    def begin(self) -> tuple[int, tuple[Action, ...]]:
+        return 0, (Subscribe(CONTINUOUS, optional=True), Subscribe(heart_rate.MEASUREMENT))
+
+
+async def test_a_stream_that_the_wearable_does_not_have_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with radio_world(monkeypatch, strap(), driver=SpotChecks()) as world:
+        await world.until(world.streams)
+        await world.until_more(frames=12)  # four times as long
+        assert world.device("w-1").reconnects == 0
+
+
+async def test_stored_measurements_are_told_once_whatever_happens_to_the_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each connection brings all of them again."""
+    oximeter = PeripheralSpec(address=address(1), kind="plx", options={"store_every_s": 1})
+    async with radio_world(monkeypatch, oximeter) as world:
+        await world.radio.set_allowed({address(1): AllowedDevice("ox-1")})
+
+        def oxygen(*, stored: bool, reason: Reason = Reason.PRESENT) -> list[HeardSample]:
+            said = [sample for name, heard in world.heard if name == "ox-1" for sample in heard.samples]
+            return [s for s in said if (s.vital, s.stored, s.reason) == (Vital.SPO2, stored, reason)]
+
+        downloads = 0
+        for _ in range(3):
+            await world.until(lambda: world.streams("ox-1"))
+            await world.until(lambda more=downloads: len(world.delivered(uuid=RECORD_ACCESS)) > more)
+            downloads = len(world.delivered(uuid=RECORD_ACCESS))
+            await world.bluez.set_faults(address(1), Faults(advertises=False))
+            losses = len(oxygen(stored=False, reason=Reason.RADIO_LOST))
+            await world.bluez.drop(address(1))
+            await world.until(lambda n=losses: len(oxygen(stored=False, reason=Reason.RADIO_LOST)) > n + 1)
+            await world.bluez.set_faults(address(1), Faults())
+        records = world.delivered(uuid=SPOT_CHECK)
+        assert len(records) > len(set(records)), "the device tells them again"
+        await world.until(lambda: len(oxygen(stored=True)) == len(set(records)))
 
 
 async def test_a_driver_that_breaks_ends_only_its_link(monkeypatch: pytest.MonkeyPatch) -> None:
