@@ -17,9 +17,11 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from alerts.alarms import Acknowledged
+from alerts.duty import Duty
 from alerts.engine import Arrival
 from alerts.events import CHANNEL_DOWN, DATABASE_DOWN, AlarmEvent, AlarmRecordKind, encode_event
 from alerts.limits import Preset, Rules
+from alerts.notify.caller import CALLER, Caller
 from alerts.notify.outbox import Channel
 from alerts.notify.worker import ChannelWorker, RetryDelay, cursor_name
 from alerts.recovery import BEFORE_MARK, CURSOR, SNAPSHOT_MARK, arrivals, recover
@@ -50,7 +52,8 @@ class AlertService:
 
     `ingest`: the ingest journal; `keep_cursor=False` when another process writes it. `alarms`: the alarm journal, which
     this service alone writes. `standstill_ns`: see `_after_standstill`. `deaf`: whether the server takes in nothing,
-    such as with a full disk. Raises `ConfigurationError` for limits that contradict each other.
+    such as with a full disk. `duty`: who is called, and who next; the channels of those people tell only that.
+    Raises `ConfigurationError` for limits that contradict each other.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class AlertService:
         delay_s: RetryDelay | None = None,
         standstill_ns: int = STANDSTILL_NS,
         deaf: Callable[[], bool] = lambda: False,
+        duty: Duty | None = None,
     ) -> None:
         self._ingest = ingest
         self._alarms = alarms
@@ -84,6 +88,9 @@ class AlertService:
         _log.info("alerts_recovered", position=self._engine.position, replayed=recovered.replayed)
         self._save(recovered.events)
         self._forget_channels({channel.subscription.name for channel in channels})
+        self._caller = Caller(alarms, duty, now_ns=now_ns) if duty is not None else None
+        if duty is None:
+            alarms.forget(CALLER)
         self._workers = [
             ChannelWorker(
                 alarms,
@@ -92,6 +99,7 @@ class AlertService:
                 now_ns=now_ns,
                 report=self._report_channel,
                 delay_s=delay_s,
+                called=duty is not None and channel.subscription.name in duty.channels,
             )
             for channel in channels
         ]
@@ -102,6 +110,8 @@ class AlertService:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._follow(), name="alerts-follow")
                 group.create_task(self._tick(), name="alerts-tick")
+                if self._caller is not None:
+                    group.create_task(self._caller.run(), name="alerts-caller")
                 for worker in self._workers:
                     group.create_task(worker.run(), name=f"alerts-channel-{worker.name}")
         finally:

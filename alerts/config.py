@@ -20,15 +20,18 @@ from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta, Struct
 
+from alerts.duty import Duty, DutyConfig, make_duty
 from alerts.events import Priority
 from alerts.limits import Preset, decode_preset
 from alerts.notify.channels import AppriseChannel, RecordChannel
 from alerts.notify.outbox import Channel, Subscription
 from vitals.errors import ConfigurationError
+from vitals.ward import Ward
 from vitals.wire import Name
 
 
@@ -44,8 +47,11 @@ class ChannelConfig(Struct, frozen=True, forbid_unknown_fields=True):
     timeout_s: Annotated[float, Meta(gt=0, le=60)] = 10.0
 
 
-class AlertConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """See the module's text. Paths are relative to the folder of the configuration file."""
+class AlertConfig(DutyConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """See the module's text, and `alerts.duty` for people, shifts and chains.
+
+    Paths are relative to the folder of the configuration file.
+    """
 
     preset: str = ""
     channels: tuple[ChannelConfig, ...] = ()
@@ -79,6 +85,11 @@ def read_preset(config: AlertConfig, folder: Path) -> Preset:
         return decode_preset(path.read_bytes())
     except OSError as error:
         raise ConfigurationError(f"alerts: preset {path} cannot be read ({error.strerror}): check the path") from error
+
+
+def read_duty(config: AlertConfig, ward: Ward) -> Duty | None:
+    """Who is called and who next; `None` when no people are configured. Raises `ConfigurationError`."""
+    return make_duty(config, ZoneInfo(ward.time_zone), [channel.name for channel in config.channels])
 
 
 def open_channels(config: AlertConfig, folder: Path, environment: Mapping[str, str]) -> tuple[Channel, ...]:

@@ -23,6 +23,7 @@ class AlarmRecordKind(IntEnum):
 
     EVENT = 1  # `encode_event`
     DELIVERY = 2  # `alerts.notify.outbox.encode_delivery`: what became of a notification
+    CALL = 3  # `alerts.escalation.encode_call`: somebody is to be told
 
 
 class Priority(IntEnum):

@@ -56,7 +56,7 @@ def serve_command(
 
     wardlight serve --ward ward.toml --insecure-loopback --port 1883
     """
-    from alerts.config import AlertConfig, decode_config, open_channels, read_preset
+    from alerts.config import AlertConfig, decode_config, open_channels, read_duty, read_preset
     from ingest.broker import BrokerConfig
     from ingest.endpoint import EndpointConfig
     from wardlight.databases import read_targets
@@ -88,6 +88,7 @@ def serve_command(
         ),
         station_port=station_port,
         channels=open_channels(configuration, folder, os.environ),
+        duty=read_duty(configuration, of_ward),
         simulated=simulated,
         influx=read_targets(influx) if influx else (),
         influx_folder=influx.parent if influx else Path(),

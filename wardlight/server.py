@@ -25,6 +25,7 @@ import structlog
 from starlette.applications import Starlette
 
 from alerts.app import AlertService
+from alerts.duty import Duty
 from alerts.limits import Preset
 from alerts.log import AlarmLogReader
 from alerts.notify.outbox import Channel
@@ -72,6 +73,7 @@ class ServerConfig:
     broker: BrokerConfig | None = None
     station_port: int | None = None
     channels: Sequence[Channel] = ()
+    duty: Duty | None = None
     simulated: bool = False
     influx: Sequence[Target] = ()
     influx_folder: Path = Path()
@@ -123,6 +125,7 @@ async def serving(config: ServerConfig) -> AsyncIterator[Server]:
             preset=config.preset,
             channels=config.channels,
             now_ns=now_ns,
+            duty=config.duty,
             deaf=lambda: ingest.intake.congested,
         )
         sources = _Sources()

@@ -6,7 +6,7 @@ A bed says where; neither a name nor the patient's pseudonym leaves the house.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -125,6 +125,12 @@ def summary_for(events: Sequence[AlarmEvent], zone: ZoneInfo) -> Message:
         numbers=tuple(e.number for e in ordered),
         decided_at_ns=min(e.decided_at_ns for e in ordered),
     )
+
+
+def told_late(message: Message) -> Message:
+    """The same, saying that it was kept from getting through."""
+    late = "LATE: this way to you was interrupted. This is what is still true."
+    return replace(message, body=f"{late}\n{message.body}".rstrip())
 
 
 def _headline(event: AlarmEvent) -> str:

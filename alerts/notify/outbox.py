@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from alerts.events import CHANNEL_DOWN, AlarmEvent, Priority, Transition
-from alerts.notify.message import Message, message_for, summary_for
+from alerts.notify.message import Message, message_for, summary_for, told_late
 from vitals.errors import MalformedMessageError
 
 SUMMARY_AFTER_NS: Final = 120_000_000_000  # a message that waited this long is told as part of what is still true
@@ -88,7 +88,7 @@ class DeliveryState(StrEnum):
 class Delivery:
     """A record of the alarm journal: what became of one message on one channel.
 
-    `numbers`: of the alarm events it told (`AlarmEvent.number`).
+    `numbers`: of the alarm events it told (`AlarmEvent.number`). `calls`: those it answered (`Call.call_id`).
     """
 
     channel: str
@@ -98,11 +98,12 @@ class Delivery:
     finished_at_ns: int
     attempts: int
     reason: str = ""
+    calls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """The next thing to tell, and the journal record through which it tells.
+    """The next thing to tell, the journal record through which it tells, and the calls that it answers.
 
     `message`: `None` when what waited is no longer true. `obsolete`: the event numbers of which that holds.
     """
@@ -110,6 +111,7 @@ class Due:
     message: Message | None
     through: int
     obsolete: tuple[int, ...] = ()
+    calls: tuple[str, ...] = ()
 
 
 def wants(subscription: Subscription, event: AlarmEvent) -> bool:
@@ -145,7 +147,10 @@ def due(
     sequence, oldest = first
     if waiting <= BURST and now_ns - oldest.decided_at_ns < SUMMARY_AFTER_NS:
         return Due(message_for(oldest, zone), sequence)
-    return Due(_together(tuple(still_open.values()), zone), last, tuple(obsolete))
+    message = _together(tuple(still_open.values()), zone)
+    if message is not None and now_ns - oldest.decided_at_ns >= SUMMARY_AFTER_NS:
+        message = told_late(message)
+    return Due(message, last, tuple(obsolete))
 
 
 def _together(events: tuple[AlarmEvent, ...], zone: ZoneInfo) -> Message | None:

@@ -10,7 +10,9 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
+from alerts.escalation import Call, decode_call
 from alerts.events import AlarmEvent, AlarmRecordKind, decode_event
+from alerts.notify.calls import call_due
 from alerts.notify.message import Message
 from alerts.notify.outbox import (
     EXPIRE_AFTER_S,
@@ -46,7 +48,10 @@ def cursor_name(channel: str) -> str:
 
 
 class ChannelWorker:
-    """`report(channel, failing)`: called when a channel has not delivered for a while, and when it does again."""
+    """`report(channel, failing)`: called when a channel has not delivered for a while, and when it does again.
+
+    `called`: tell only what the escalation calls this channel for, instead of every alarm that it wants.
+    """
 
     def __init__(
         self,
@@ -57,6 +62,7 @@ class ChannelWorker:
         now_ns: Callable[[], int],
         report: Callable[[str, bool], None],
         delay_s: RetryDelay | None = None,
+        called: bool = False,
     ) -> None:
         self._journal = journal
         self._channel = channel
@@ -64,6 +70,7 @@ class ChannelWorker:
         self._zone = zone
         self._now_ns = now_ns
         self._report = report
+        self._called = called
         self._delay_s = delay_s or (lambda attempt, asked: retry_delay_s(attempt, asked, _RANDOM))
         self._position = journal.cursor(cursor_name(self.name))
         self._durable = self._position
@@ -88,12 +95,22 @@ class ChannelWorker:
             while True:
                 self._wake.clear()
                 newest = self._journal.newest
-                waiting = due(self._subscription, self._events(self._position), self._zone, self._now_ns())
+                waiting = self._next()
                 if waiting is None:
                     self._pass_by(newest)
                     await self._wake.wait()
                 else:
                     await self._deliver(waiting, newest)
+
+    def _next(self) -> Due | None:
+        if self._called:
+            return call_due(self.name, self._records(self._position), self._zone, self._now_ns())
+        return due(self._subscription, self._events(self._position), self._zone, self._now_ns())
+
+    def _has_news(self, after: int) -> bool:
+        if self._called:
+            return any(isinstance(found, Call) and found.channel == self.name for _, found in self._records(after))
+        return any(wants(self._subscription, event) for _, event in self._events(after))
 
     async def caught_up(self) -> None:
         """Return once everything that is journalled now was handed over, settled or of no interest."""
@@ -136,7 +153,7 @@ class ChannelWorker:
         """Write down what became of a message and move the cursor past it, together."""
         now_ns = self._now_ns()
         decided = waiting.message.decided_at_ns if waiting.message else now_ns
-        delivery = Delivery(self.name, state, numbers, decided, now_ns, self._attempts, reason)
+        delivery = Delivery(self.name, state, numbers, decided, now_ns, self._attempts, reason, waiting.calls)
         record = (int(AlarmRecordKind.DELIVERY), encode_delivery(delivery))
         cursors = {cursor_name(self.name): waiting.through} if move else {}
         while True:
@@ -184,7 +201,7 @@ class ChannelWorker:
         deadline = loop.time() + delay_s
         while (left_s := deadline - loop.time()) > 0:
             self._wake.clear()
-            if any(wants(self._subscription, event) for _, event in self._events(seen)):
+            if self._has_news(seen):
                 return
             seen = max(seen, self._journal.newest)
             try:
@@ -194,11 +211,18 @@ class ChannelWorker:
                 return
 
     def _events(self, after: int) -> Iterator[tuple[int, AlarmEvent]]:
+        for sequence, found in self._records(after):
+            if isinstance(found, AlarmEvent):
+                yield sequence, found
+
+    def _records(self, after: int) -> Iterator[tuple[int, AlarmEvent | Call]]:
         while records := self._journal.read(after, limit=_PAGE):
             for record in records:
-                if record.kind == AlarmRecordKind.EVENT:
-                    try:
+                try:
+                    if record.kind == AlarmRecordKind.EVENT:
                         yield record.sequence, decode_event(record.payload)
-                    except MalformedMessageError as error:
-                        _log.error("alarm_event_unreadable", sequence=record.sequence, reason=str(error))
+                    elif record.kind == AlarmRecordKind.CALL and self._called:
+                        yield record.sequence, decode_call(record.payload)
+                except MalformedMessageError as error:
+                    _log.error("alarm_record_unreadable", sequence=record.sequence, reason=str(error))
             after = records[-1].sequence

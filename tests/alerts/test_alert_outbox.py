@@ -132,7 +132,9 @@ def test_a_channel_that_fell_behind_tells_what_is_still_true_as_one() -> None:
     assert found.message is not None
     assert (found.through, sorted(found.obsolete), found.message.numbers) == (7, [1, 3, 5], (2, 7))
     assert found.message.title == "*** 2 alarms are open"
-    assert found.message.body.splitlines()[0].startswith("*** Bed 3-01: Pulse rate high 150 /min (limit 140) since ")
+    late, worst = found.message.body.splitlines()[:2]
+    assert late.startswith("LATE")
+    assert worst.startswith("*** Bed 3-01: Pulse rate high 150 /min (limit 140) since ")
 
 
 def test_what_is_no_longer_true_is_not_told_late() -> None:
