@@ -69,4 +69,5 @@ def block_of(samples: Samples, patient: str) -> SampleBlock:
     for name in (*_COLUMNS, "quality", "clock", "uncertainty_ms"):
         rows[name] = getattr(samples, name)
     devices = samples.devices
+    rows["source"] = samples.source
     return SampleBlock(devices, (patient,) * len(devices), ("",) * len(devices), rows)

@@ -48,6 +48,7 @@ def second(at_s: int, devices: int = 10) -> SampleBlock:
     """One second of some wearables: every value follows from its key; now and then one is missing."""
     rows = np.zeros(devices * len(VITALS), SAMPLE_DTYPE)
     rows["device"] = np.repeat(np.arange(devices), len(VITALS))
+    rows["source"] = rows["device"]
     rows["vital"] = np.tile(np.array(VITALS, np.uint8), devices)
     rows["sampled_at_ns"] = START_NS + at_s * SECOND_NS + rows["device"].astype(np.int64) * 1_000_000
     rows["received_at_ns"] = rows["sampled_at_ns"] + 5_000_000

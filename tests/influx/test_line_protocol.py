@@ -35,6 +35,7 @@ def block(*rows: tuple[str, str, int, float, Reason, int, int]) -> SampleBlock:
         found[index]["device"], found[index]["vital"], found[index]["value"] = index, vital, value
         found[index]["reason"], found[index]["sequence"] = reason, sequence
         found[index]["sampled_at_ns"] = START_NS + at_ms * 10**6
+    found["source"] = found["device"]
     found["quality"] = Quality.USABLE
     return SampleBlock(tuple(r[0] for r in rows), tuple(r[1] for r in rows), ("gw",) * len(rows), found)
 
