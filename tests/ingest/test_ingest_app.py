@@ -250,7 +250,8 @@ async def test_a_full_journal_holds_everything_back_and_loses_nothing(
         while len(stored) < 500:
             records = bench.journal.read(bench.journal.cursor("store"))
             stored += readings(records)
-            bench.journal.move("store", records[-1].sequence if records else 0)
+            if records:
+                bench.journal.move("store", records[-1].sequence)
             await asyncio.sleep(0)
         await bench.service.intake.drained()
     assert not bench.service.intake.congested
