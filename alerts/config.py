@@ -11,11 +11,22 @@ send_ended = false
 [[channels]]
 name = "book"
 record_file = "notifications.jsonl"
+
+[[channels]]
+name = "pager"
+kind = "webhook"               # or "mqtt"; "apprise" when left out
+url_file = "pager.url"
+secret_file = "pager.secret"   # or secret_env; the webhook is signed with it
+
+[[channels]]
+name = "siren"
+command = ["/usr/local/bin/siren", "--lamp"]
 """
 
 from __future__ import annotations
 
 import stat
+import time
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -29,19 +40,26 @@ from alerts.duty import Duty, DutyConfig, make_duty
 from alerts.events import Priority
 from alerts.limits import Preset, decode_preset
 from alerts.notify.channels import AppriseChannel, RecordChannel
+from alerts.notify.mqtt import MqttChannel
 from alerts.notify.outbox import Channel, Subscription
+from alerts.notify.siren import SirenChannel
+from alerts.notify.webhook import WebhookChannel
 from vitals.errors import ConfigurationError
 from vitals.ward import Ward
 from vitals.wire import Name
 
 
 class ChannelConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """One channel. Exactly one of `url_env`, `url_file` and `record_file` says what is behind it."""
+    """One channel. Exactly one of `url_env`, `url_file`, `record_file` and `command` says what is behind it."""
 
     name: Name
     url_env: str = ""
     url_file: str = ""
     record_file: str = ""
+    command: tuple[str, ...] = ()
+    kind: Literal["apprise", "webhook", "mqtt"] = "apprise"
+    secret_env: str = ""
+    secret_file: str = ""
     priorities: tuple[Literal["low", "medium", "high"], ...] = ("high", "medium", "low")
     send_ended: bool = False
     timeout_s: Annotated[float, Meta(gt=0, le=60)] = 10.0
@@ -67,13 +85,21 @@ def decode_config(text: bytes) -> AlertConfig:
     for channel in config.channels:
         if names.count(channel.name) > 1:
             raise ConfigurationError(f"alerts: channel {channel.name!r} stands twice; give each its own name")
-        if sum(map(bool, (channel.url_env, channel.url_file, channel.record_file))) != 1:
-            raise ConfigurationError(
-                f"alerts: channel {channel.name!r}: write exactly one of url_env, url_file and record_file"
-            )
+        _check_channel(channel)
         if not channel.priorities:
             raise ConfigurationError(f"alerts: channel {channel.name!r}: priorities is empty, so nothing would be sent")
     return config
+
+
+def _check_channel(channel: ChannelConfig) -> None:
+    where = f"alerts: channel {channel.name!r}"
+    behind = (channel.url_env, channel.url_file, channel.record_file, channel.command)
+    if sum(map(bool, behind)) != 1:
+        raise ConfigurationError(f"{where}: write exactly one of url_env, url_file, record_file and command")
+    if channel.kind != "apprise" and not (channel.url_env or channel.url_file):
+        raise ConfigurationError(f"{where}: kind = {channel.kind!r} needs url_env or url_file")
+    if channel.kind == "webhook" and bool(channel.secret_env) == bool(channel.secret_file):
+        raise ConfigurationError(f"{where}: a webhook is signed: write exactly one of secret_env and secret_file")
 
 
 def read_preset(config: AlertConfig, folder: Path) -> Preset:
@@ -92,34 +118,47 @@ def read_duty(config: AlertConfig, ward: Ward) -> Duty | None:
     return make_duty(config, ZoneInfo(ward.time_zone), [channel.name for channel in config.channels])
 
 
-def open_channels(config: AlertConfig, folder: Path, environment: Mapping[str, str]) -> tuple[Channel, ...]:
-    """The configured channels, with their secrets read; raises `ConfigurationError`, which shows none of them."""
-    return tuple(_open(channel, folder, environment) for channel in config.channels)
+def open_channels(
+    config: AlertConfig, folder: Path, environment: Mapping[str, str], *, site: str = "ward"
+) -> tuple[Channel, ...]:
+    """The configured channels, with their secrets read; raises `ConfigurationError`, which shows none of them.
+
+    `site`: under which the messages of an MQTT channel are published.
+    """
+    return tuple(_open(channel, folder, environment, site) for channel in config.channels)
 
 
-def _open(config: ChannelConfig, folder: Path, environment: Mapping[str, str]) -> Channel:
+def _open(config: ChannelConfig, folder: Path, environment: Mapping[str, str], site: str) -> Channel:
     priorities = frozenset(Priority[name.upper()] for name in config.priorities)
     subscription = Subscription(config.name, priorities, config.send_ended)
     if config.record_file:
         return RecordChannel(subscription, path=folder / config.record_file)
-    return AppriseChannel(subscription, _secret(config, folder, environment), timeout_s=config.timeout_s)
+    if config.command:
+        return SirenChannel(subscription, config.command, timeout_s=config.timeout_s)
+    url = _secret(config.name, config.url_env, folder / config.url_file, environment)
+    if config.kind == "mqtt":
+        return MqttChannel(subscription, url, site, timeout_s=config.timeout_s)
+    if config.kind == "webhook":
+        secret = _secret(config.name, config.secret_env, folder / config.secret_file, environment)
+        return WebhookChannel(subscription, url, secret, now_ns=time.time_ns, timeout_s=config.timeout_s)
+    return AppriseChannel(subscription, url, timeout_s=config.timeout_s)
 
 
-def _secret(config: ChannelConfig, folder: Path, environment: Mapping[str, str]) -> str:
-    if config.url_env:
-        url = environment.get(config.url_env, "").strip()
-        if not url:
+def _secret(channel: str, variable: str, path: Path, environment: Mapping[str, str]) -> str:
+    """What the environment variable holds, or the file when no variable is named."""
+    if variable:
+        text = environment.get(variable, "").strip()
+        if not text:
             raise ConfigurationError(
-                f"alerts: channel {config.name!r}: the environment variable {config.url_env} is not set; "
-                "put the apprise address there"
+                f"alerts: channel {channel!r}: the environment variable {variable} is not set; "
+                "put the address or secret there"
             )
-        return url
-    path = folder / config.url_file
+        return text
     try:
         if path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
             raise ConfigurationError(
-                f"alerts: channel {config.name!r}: {path} holds a secret that everybody may read; run chmod 600 on it"
+                f"alerts: channel {channel!r}: {path} holds a secret that everybody may read; run chmod 600 on it"
             )
         return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"alerts: channel {config.name!r}: {path} cannot be read: {error}") from error
+        raise ConfigurationError(f"alerts: channel {channel!r}: {path} cannot be read: {error}") from error

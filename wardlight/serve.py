@@ -87,7 +87,7 @@ def serve_command(
             ca_file=str(broker_ca) if broker_ca else None,
         ),
         station_port=station_port,
-        channels=open_channels(configuration, folder, os.environ),
+        channels=open_channels(configuration, folder, os.environ, site=of_ward.site),
         duty=read_duty(configuration, of_ward),
         simulated=simulated,
         influx=read_targets(influx) if influx else (),
