@@ -137,6 +137,16 @@ class AlertService:
             await worker.caught_up()
 
     @property
+    def messages(self) -> dict[str, dict[str, int]]:
+        """Channel → what became of its messages since the start → how many."""
+        return {worker.name: worker.counts for worker in self._workers}
+
+    @property
+    def caller(self) -> Caller | None:
+        """Who calls the people on duty; `None` when none are configured."""
+        return self._caller
+
+    @property
     def late(self) -> int:
         """Samples that came after a newer one of their stream and were not judged."""
         return self._engine.late

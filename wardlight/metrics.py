@@ -49,6 +49,7 @@ class Metrics(Collector):
         """Every metric as of now."""
         yield from self._of_ingest()
         yield from self._of_consumers()
+        yield from self._of_notifications()
         yield from influx_metrics(self._databases.health())
         if self._endpoint is not None:
             yield from self._of_endpoint(self._endpoint)
@@ -83,6 +84,18 @@ class Metrics(Collector):
         for priority, count in counts.items():
             open_alarms.add_metric([priority], count)
         yield open_alarms
+
+    def _of_notifications(self) -> Iterator[Metric]:
+        messages = CounterMetricFamily(
+            "wardlight_messages", "Notifications by what became of them.", labels=["channel", "state"]
+        )
+        for channel, counts in self._alerts.messages.items():
+            for state, count in counts.items():
+                messages.add_metric([channel, state], count)
+        yield messages
+        if (caller := self._alerts.caller) is not None:
+            yield _gauge("wardlight_calls_waiting", "Alarms that nobody on duty has acknowledged.", caller.waiting)
+            yield _labelled("wardlight_calls", "Calls to people on duty, by why.", "why", caller.made)
 
     def _of_endpoint(self, endpoint: Endpoint) -> Iterator[Metric]:
         stats = endpoint.stats

@@ -71,6 +71,7 @@ class ChannelWorker:
         self._now_ns = now_ns
         self._report = report
         self._called = called
+        self.counts: dict[str, int] = {}  # messages of this process, by what became of them
         self._delay_s = delay_s or (lambda attempt, asked: retry_delay_s(attempt, asked, _RANDOM))
         self._position = journal.cursor(cursor_name(self.name))
         self._durable = self._position
@@ -163,6 +164,7 @@ class ChannelWorker:
             except JournalFullError as error:  # without the record the message would be told again after a restart
                 _log.error("delivery_not_recorded", channel=self.name, reason=str(error))
                 await asyncio.sleep(_FULL_RETRY_S)
+        self.counts[state] = self.counts.get(state, 0) + 1
         if move:
             self._position = self._durable = waiting.through
             self._moved.set()

@@ -152,6 +152,16 @@ def test_people_without_a_chain_are_refused() -> None:
         make_duty(DutyConfig(people=PEOPLE, shifts=SHIFTS), BERLIN, CHANNELS)
 
 
+def test_the_example_of_the_documentation_is_valid() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "notifications.md").read_text()
+    begin = page.index("    quiet = ")
+    block = page[begin : page.index("\n- **Shifts**", begin)]
+    config = decode_config("\n".join(line.strip() for line in block.splitlines()).encode())
+    duty = read_duty(config, single_device_ward())
+    assert duty is not None
+    assert duty.channels == {"ward-phone", "charge-phone"}
+
+
 def test_the_example_in_the_module_is_valid(tmp_path: Path) -> None:
     import alerts.duty
 
