@@ -21,6 +21,7 @@ from ingest.source import Incoming, Rejection
 from vitals.columns import RecordKind, concatenate, decode_block
 from vitals.control import decode_receipt, decode_status, encode_status
 from vitals.derived import is_virtual
+from vitals.follow import follow
 from vitals.journal import Bounds, Journal, Record
 from vitals.model import (
     ClockSource,
@@ -237,7 +238,7 @@ async def test_a_full_journal_holds_everything_back_and_loses_nothing(
 ) -> None:
     monkeypatch.setattr(ingest.app, "FIRST_RETRY_S", 0.001)
     monkeypatch.setattr(ingest.app, "MAX_RETRY_S", 0.001)
-    bench = make_bench(bounds=Bounds(max_bytes=20_000, keep_read_s=0))  # two commits of 128 messages do not fit
+    bench = make_bench(bounds=Bounds(max_bytes=30_000, keep_read_s=0))  # three commits of 128 messages do not fit
     bench.journal.move("store", 0)
     refused = _when_called(monkeypatch, bench.service.intake, "hold")
     for number in range(1, 501):
@@ -247,12 +248,11 @@ async def test_a_full_journal_holds_everything_back_and_loses_nothing(
         await refused.wait()
         assert bench.service.intake.congested
         assert len(bench.acknowledged) == len(bench.rows()) < 500
-        while len(stored) < 500:
-            records = bench.journal.read(bench.journal.cursor("store"))
+        async for records in follow(bench.journal, 0):
             stored += readings(records)
-            if records:
-                bench.journal.move("store", records[-1].sequence)
-            await asyncio.sleep(0)
+            bench.journal.move("store", records[-1].sequence)
+            if len(stored) >= 500:
+                break
         await bench.service.intake.drained()
     assert not bench.service.intake.congested
     assert bench.acknowledged == list(range(1, 501))
