@@ -20,6 +20,7 @@ from pathlib import Path
 from statistics import median
 from types import MappingProxyType
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import apsw
 
@@ -239,11 +240,13 @@ def look_at_alerts(path: Path | None) -> Finding:
     if path is None:
         return findings.channels("")
     from alerts.config import decode_config, open_channels, read_preset  # nor has it alerts
+    from alerts.duty import make_duty
 
     try:
         config = decode_config(path.read_bytes())
         read_preset(config, path.parent)
         opened = open_channels(config, path.parent, os.environ)
+        make_duty(config, ZoneInfo("UTC"), [channel.name for channel in config.channels])  # in any zone the same gaps
     except ConfigurationError as error:
         return findings.channels(str(path), str(error))
     except OSError as error:
