@@ -134,9 +134,10 @@ class Radio:
         state = self._roster.sessions.get(wearable.allowed.name)
         if state is None or state.phase in HOLDING:
             return
-        if state.phase is not Phase.QUEUED or state.adapter == adapter:
+        is_news = state.phase is Phase.AWAY or self._roster.moves(wearable.allowed.name, adapter)
+        if is_news or state.phase is not Phase.QUEUED or state.adapter == adapter:
             wearable.saw(device, seen)
-        if state.phase is Phase.AWAY:
+        if is_news:
             self._tell(wearable, Sighted(adapter))
         else:  # this only moves deadlines away: nobody has to be woken
             self._roster.take(wearable.allowed.name, Sighted(adapter), self._now_s())

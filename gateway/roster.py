@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from gateway import session, slots
 from gateway.session import State
-from gateway.session_words import Due, Effect, Event, Limits, Phase, RadioDown, SlotGranted
+from gateway.session_words import Due, Effect, Event, Limits, Phase, RadioDown, Sighted, SlotGranted
 from gateway.slots import Slots
 
 Task: TypeAlias = tuple[str, Effect]
@@ -43,7 +43,15 @@ class Roster:
 
     def take(self, name: str, event: Event, now_s: float) -> list[Task]:
         """What to do after `event` of wearable `name`, in order; may concern others, whose turn came."""
+        if isinstance(event, Sighted):
+            event = Sighted(event.adapter, self.moves(name, event.adapter))
         return [*self._step(name, event, now_s), *self._grant(now_s)]
+
+    def moves(self, name: str, adapter: str) -> bool:
+        """Whether a wearable that waits would be better off with this adapter: its own is full, and this one is not."""
+        state = self._sessions[name]
+        waits_elsewhere = state.phase is Phase.QUEUED and state.adapter != adapter
+        return waits_elsewhere and self._slots.is_full(state.adapter) and not self._slots.is_full(adapter)
 
     def radio_down(self, adapter: str | None, why: str, now_s: float) -> list[Task]:
         """An adapter's links are void; all of them when `adapter` is `None`."""

@@ -122,7 +122,10 @@ def _sighted(state: State, event: Sighted, now_s: float, _: Limits) -> Outcome:
 
 
 def _still_there(state: State, event: Sighted, now_s: float, _: Limits) -> Outcome:
-    """Waiting: an advertisement through the adapter of the queue keeps it there."""
+    """Waiting: an advertisement through the adapter of the queue keeps it there, one with room takes it over."""
+    if state.phase is Phase.QUEUED and event.moves:
+        moved = replace(state, sighted_at_s=now_s, adapter=event.adapter, since_s=now_s)
+        return moved, (Effect.FREE_SLOT, Effect.ASK_SLOT)
     same = state.phase is Phase.BACKING_OFF or event.adapter == state.adapter
     return (replace(state, sighted_at_s=now_s, adapter=event.adapter) if same else state), _NONE
 

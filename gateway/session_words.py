@@ -41,9 +41,13 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Sighted:
-    """An advertisement, or BlueZ says that it is connected already, on this adapter."""
+    """An advertisement, or BlueZ says that it is connected already, on this adapter.
+
+    `moves`: the adapter that it waits for is full and this one is not, see `Roster.moves`.
+    """
 
     adapter: str
+    moves: bool = False
 
 
 @dataclass(frozen=True, slots=True)

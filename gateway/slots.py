@@ -33,6 +33,10 @@ class Slots:
         """How many slots of an adapter are held."""
         return sum(where == adapter for where in self.held.values())
 
+    def is_full(self, adapter: str) -> bool:
+        """Whether every slot of an adapter is held."""
+        return self.in_use(adapter) >= self.budget_of(adapter)
+
 
 def request(slots: Slots, wearable: str, adapter: str) -> Slots:
     """Stand at the end of the queue. A wearable that waits or holds already stays where it is."""
@@ -59,7 +63,7 @@ def leave(slots: Slots, wearable: str) -> Slots:
 def grant(slots: Slots) -> tuple[Slots, str | None]:
     """The next one to connect, who now holds a slot; `None` when nobody can."""
     for wearable, adapter in slots.waiting.items():
-        if adapter not in slots.connecting and slots.in_use(adapter) < slots.budget_of(adapter):
+        if adapter not in slots.connecting and not slots.is_full(adapter):
             granted = replace(
                 slots,
                 waiting=_without_key(slots.waiting, wearable),
@@ -74,7 +78,7 @@ def crowded(slots: Slots) -> Mapping[str, tuple[str, ...]]:
     """Adapters whose slots are all held, with the wearables that wait for one: they need another adapter."""
     found: dict[str, list[str]] = {}
     for wearable, adapter in slots.waiting.items():
-        if slots.in_use(adapter) >= slots.budget_of(adapter):
+        if slots.is_full(adapter):
             found.setdefault(adapter, []).append(wearable)
     return {adapter: tuple(names) for adapter, names in found.items()}
 

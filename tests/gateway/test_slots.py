@@ -54,6 +54,20 @@ def test_asking_twice_keeps_the_place() -> None:
     assert dict(state.waiting) == {"a": "hci0", "b": "hci0"}
 
 
+def test_who_waits_for_a_full_adapter_takes_the_free_slot_of_another() -> None:
+    roster = Roster(Limits(), Slots(default=1))
+    for name in "abc":
+        roster.allow(name, {}, 0.0)
+    assert roster.take("a", Sighted("hci0"), 0.0) == [("a", Effect.CONNECT)]
+    assert roster.take("b", Sighted("hci0"), 0.0) == []
+    assert roster.take("b", Sighted("hci0"), 1.0) == [], "its own adapter is no other one"
+    assert roster.take("b", Sighted("hci1"), 2.0) == [("b", Effect.CONNECT)]
+    assert roster.sessions["b"].adapter == "hci1"
+    assert roster.take("c", Sighted("hci0"), 3.0) == []
+    assert roster.take("c", Sighted("hci1"), 4.0) == [], "there is no room either"
+    assert slots.crowded(roster.slots) == {"hci0": ("c",)}
+
+
 class RosterMachine(RuleBasedStateMachine):
     """Any order of what radios and links do to six wearables that share three slots."""
 
