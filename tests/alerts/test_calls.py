@@ -87,10 +87,14 @@ async def test_a_phone_that_is_out_of_order_is_passed_over(desk: Desk) -> None:
         phone.works = False
     found["spare-phone"].works = True
     desk.seconds(0, 20, "d-0", spo2=85.0)
-    async with running_service(service(desk, found)):
+    async with running_service(service(desk, found)) as running:
         await until(lambda: calls(desk))
         desk.now_ns += 31 * S
-        await until(lambda: "spare-phone" in told(found))
+        await until(lambda: running.messages["spare-phone"].get("handed_over"))
+        assert running.messages["day-phone"] == {}
+        assert running.caller is not None
+        assert running.caller.made["not_reached"] >= 1
+        assert running.caller.waiting >= 1
     assert "could not be reached" in found["spare-phone"].handed_over[0][1].body
 
 
