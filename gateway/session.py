@@ -55,6 +55,7 @@ class State:
     say_lost_at_s: float | None = None  # while its loss is to be repeated
     failures: int = 0  # links in a row that did not last
     links: int = 0  # that came to stream
+    heard_late: bool = False  # after its loss was said, while its link was being closed
     after: Phase = Phase.BACKING_OFF  # where closing leads to
     why: str = ""  # of the last failure
 
@@ -155,6 +156,10 @@ def _notified(state: State, event: Notified, now_s: float, _: Limits) -> Outcome
     return replace(state, heard={**state.heard, event.uuid: now_s}), _NONE
 
 
+def _heard_late(state: State, _: Notified, __: float, ___: Limits) -> Outcome:
+    return replace(state, heard_late=True), _NONE
+
+
 def _dropped(state: State, _: Dropped, now_s: float, limits: Limits) -> Outcome:
     return _close(state, now_s, limits, "the link was lost")
 
@@ -188,12 +193,13 @@ def _removed_waiting(state: State, _: Removed, now_s: float, __: Limits) -> Outc
 
 
 def _closed(state: State, event: Closed, now_s: float, limits: Limits) -> Outcome:
-    """The slot is free; then wait a while, wait to be seen, or be forgotten."""
-    left = replace(state, phase=state.after, since_s=now_s, heard={})
+    """The slot is free; then wait a while, wait to be seen, or be forgotten. What was heard late is said to be over."""
+    left = replace(state, phase=state.after, since_s=now_s, heard={}, heard_late=False)
     if state.after is Phase.GONE:
         return left, (Effect.FREE_SLOT, Effect.FORGET)
+    effects = (Effect.FREE_SLOT, Effect.SAY_LOST) if state.heard_late else (Effect.FREE_SLOT,)
     ceiling_s = min(limits.backoff_max_s, limits.backoff_min_s * 2.0 ** min(max(state.failures - 1, 0), 32))
-    return replace(left, retry_at_s=now_s + ceiling_s * (0.5 + 0.5 * event.jitter)), (Effect.FREE_SLOT,)
+    return replace(left, retry_at_s=now_s + ceiling_s * (0.5 + 0.5 * event.jitter)), effects
 
 
 # -- what time brings ------------------------------------------------------------------------------------------------
@@ -273,7 +279,10 @@ _EXPIRED: Final[Mapping[Phase, _Handler]] = MappingProxyType(
     }
 )
 
-_LATE: Final[dict[type[Event], _Handler]] = dict.fromkeys((Connected, Subscribed, Notified, Dropped, Failed), _ignore)
+_LATE: Final[dict[type[Event], _Handler]] = {
+    **dict.fromkeys((Connected, Subscribed, Dropped, Failed), _ignore),
+    Notified: _heard_late,
+}
 _BY_PHASE: Final[dict[Phase, dict[type[Event], _Handler]]] = {
     _P.AWAY: {Sighted: _sighted, RadioDown: _ignore, Removed: _removed_waiting},
     _P.QUEUED: {

@@ -153,6 +153,16 @@ def test_one_silent_stream_is_enough_to_reconnect() -> None:
     assert PULSE in state.why
 
 
+def test_what_is_heard_while_its_link_is_closed_is_said_to_be_over() -> None:
+    dropped, said = after(Dropped(), state=at(Phase.STREAMING))
+    assert said.count(Effect.SAY_LOST) == 1
+    late, said = after(Notified(PULSE), Closed(0.0), state=dropped)
+    assert said == [Effect.FREE_SLOT, Effect.SAY_LOST]
+    assert not late.heard_late
+    assert Effect.SAY_LOST not in after(Closed(0.0), state=dropped)[1]
+    assert Effect.SAY_LOST not in after(Notified(PULSE), Removed(), Closed(0.0), state=dropped)[1]
+
+
 def test_what_could_not_be_subscribed_is_not_expected() -> None:
     state, _ = after(*PATH[:3], Subscribed(frozenset(STREAMS)))
     state, effects = step(state, Due(0.0), now_s=1e6, limits=LIMITS)
