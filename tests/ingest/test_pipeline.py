@@ -68,7 +68,7 @@ def block_of(*effects: Effects) -> SampleBlock:
     block = _all_of(*effects)
     best = np.array([is_best(device) for device in block.devices], np.bool_)
     own = block.rows[~best[block.rows["device"]]]
-    listed = int(own["device"].max()) + 1 if len(own) else len(block.devices)
+    listed = max([*own["device"].tolist(), *(wave.device for wave in block.waveforms)], default=-1) + 1
     names = (block.devices[:listed], block.patients[:listed], block.gateways[:listed])
     return SampleBlock(*names, own, block.waveforms)
 
@@ -137,7 +137,7 @@ def test_receipts_and_marks_of_a_commit() -> None:
     )
     assert [(topic, decode_receipt(payload)) for topic, payload in effects.receipts] == [
         ("wardlight/v1/north/gw-1/receipt", Receipt("gw-1", 9, 2)),
-        ("wardlight/v1/south/gw-2/receipt", Receipt("gw-2", 9, 0)),
+        ("wardlight/v1/south/gw-2/receipt", Receipt("gw-2", 9, 0, ahead=((7, 7),))),
     ]
     assert set(effects.marks) == {"receipt:gw-1", "receipt:gw-2"}
     again = Pipeline({}, ReceiptLedger(effects.marks)).feed([incoming(batch(heart_rate(72.0), sequence=2))])
