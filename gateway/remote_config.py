@@ -37,7 +37,8 @@ class Document(Struct, frozen=True, forbid_unknown_fields=True):
 class Pushed(Struct, frozen=True, forbid_unknown_fields=True):
     """What is kept on disk. `settings`: in force, with their `version`; `before`: to go back to during a trial.
 
-    `seen`: the highest version that was ever taken, good or not. `refusal`: of the last document, for the status.
+    `seen`: the highest version that was ever taken, good or not; `taken_back`: the last of these that was not good.
+    `refusal`: of the last document, for the status.
     """
 
     version: int = 0
@@ -48,6 +49,7 @@ class Pushed(Struct, frozen=True, forbid_unknown_fields=True):
     trials: int = 0
     seen: int = 0
     refusal: str = ""
+    taken_back: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +68,13 @@ def signed_bytes(gateway: str, version: int, settings: str) -> bytes:
 def judge(payload: bytes, kept: Pushed, local: dict[str, Any], *, verify: Callable[[bytes, bytes], bool]) -> Judgement:
     """Take a document or refuse it with a reason. `local`: the local file; `verify(signature, message)`.
 
-    The document that is in force already (the server retains it) changes nothing.
+    The document that is in force or was taken back already (the server retains it) changes nothing.
     """
     try:
         document = _read(payload, str(local.get("gateway", "")), verify)
         if document.version == kept.version and document.settings == kept.settings:
+            return Judgement(kept)
+        if document.version == kept.taken_back:  # it is sent with every connection; why it went, stands there already
             return Judgement(kept)
         _require_newer(document.version, kept.seen)
         config = merged(local, document.settings)
@@ -111,7 +115,9 @@ def passed(kept: Pushed) -> Pushed:
 def rolled_back(kept: Pushed, why: str) -> Pushed:
     """Back to what was before; the version is not taken again."""
     refusal = f"version {kept.version} was taken back: {why}"
-    return Pushed(version=kept.before_version, settings=kept.before, seen=kept.seen, refusal=refusal)
+    return Pushed(
+        version=kept.before_version, settings=kept.before, seen=kept.seen, refusal=refusal, taken_back=kept.version
+    )
 
 
 def merged(local: dict[str, Any], pushed: str) -> GatewayConfig:

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from wardlight.gateway_devices import allow_command, scan_command, try_device_command
+from wardlight.gateway_push import sign_command, sign_key_command
 from wardlight.gateway_settings import DEFAULT_FILE, load
 from wardlight.gateway_status import status_command
 
@@ -83,3 +84,5 @@ app.command("scan")(scan_command)
 app.command("allow")(allow_command)
 app.command("test-device")(try_device_command)
 app.command("status")(status_command)
+app.command("sign-key")(sign_key_command)
+app.command("sign")(sign_command)

@@ -75,6 +75,8 @@ def _parts(report: Report, age_s: float) -> Iterator[RenderableType]:
     yield Text(f"Gateway {report.gateway} of {report.site}, version {report.version}", "bold")
     yield _server(report)
     yield Text(f"Clock: {report.clock_source}, within {_span(report.clock_uncertainty_ms / 1e3)}")
+    if report.health.config_version:
+        yield Text(f"Settings: version {report.health.config_version}, pushed by the server")
     if report.health.held:
         yield Text(f"{report.health.held:,} batches wait for the time to be known", "yellow")
     yield from (Text(f"! {problem}", "yellow") for problem in report.health.problems)

@@ -39,6 +39,11 @@ class DataFolder:
         """Every alarm transition and the engine's state."""
         return self.root / "alarms.db"
 
+    @property
+    def configs(self) -> Path:
+        """Signed settings for gateways, a file for each, see `config_folder`."""
+        return self.root / "configs"
+
     def create(self) -> None:
         """Make the folder, readable by its owner only; raises `ConfigurationError` when that is not possible."""
         try:

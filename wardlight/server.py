@@ -43,6 +43,7 @@ from vitals.errors import ConfigurationError
 from vitals.journal import Bounds, Journal, WhenFull
 from vitals.ward import Ward
 from wardlight.collector import collecting_rarely
+from wardlight.config_folder import ConfigFolder
 from wardlight.databases import Databases
 from wardlight.layout import DataFolder, now_ns
 from wardlight.metrics import Metrics
@@ -163,6 +164,8 @@ async def serving(config: ServerConfig) -> AsyncIterator[Server]:
             asyncio.get_running_loop().run_in_executor(None, import_module, "scipy.signal")  # before the first wave
             running.append(tasks.create_task(sources.heed(ingest), name="back-pressure"))
             running.append(tasks.create_task(databases.run(), name="databases"))
+            configs = ConfigFolder(config.data.configs, config.ward.site, sources.publish)
+            running.append(tasks.create_task(configs.run(), name="configs"))
             metrics = Metrics(
                 databases=databases,
                 ingest=ingest,

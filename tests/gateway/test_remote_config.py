@@ -93,7 +93,9 @@ def test_what_was_taken_back_is_never_taken_again() -> None:
         "[radio]\nslots = 3",
         "version 2 was taken back: no receipt",
     )
-    assert "not above 2" in judge(push(2, "[radio]\nslots = 4"), back, LOCAL, verify=verify).kept.refusal
+    assert judge(push(2, "[radio]\nslots = 4"), back, LOCAL, verify=verify).kept == back, "the reason stays to be read"
+    other = msgspec.structs.replace(back, taken_back=0)
+    assert "not above 2" in judge(push(2, "[radio]\nslots = 4"), other, LOCAL, verify=verify).kept.refusal
 
 
 def test_settings_that_end_the_process_do_not_get_a_third_trial() -> None:
