@@ -6,7 +6,7 @@ BIN := .venv/bin
 RUNS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-report test check bench clean
+.PHONY: help setup demo demo-report test check bench boards boards-check clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -36,6 +36,13 @@ check: setup  ## lint, format, types, lock file
 bench: setup  ## every benchmark in its short form, with machine and date; RUNS=3 shows the spread
 	@RUNS=$(RUNS) .ci/bench
 
-clean:  ## remove what the targets made: .venv, caches, demo data
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+boards: setup  ## make .venv-boards, and write Grafana's boards from deploy/grafana/*.py
+	@.ci/bootstrap boards
+	@.venv-boards/bin/python deploy/grafana/generate.py
+
+boards-check: boards  ## boards against Grafana's own types, compose.yaml against its schema; needs npm
+	@cd deploy/check && npm ci --silent --no-audit --no-fund && npm run --silent check
+
+clean:  ## remove what the targets made: environments, caches, demo data
+	rm -rf .venv .venv-boards deploy/check/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,92 @@
+"""What numbers mean, in words: every state has a word and a sign, colour only repeats it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from grafana_foundation_sdk.models.dashboard import (
+    DashboardSpecialValueMapOptions,
+    DynamicConfigValue,
+    SpecialValueMap,
+    SpecialValueMatch,
+    ValueMap,
+    ValueMapping,
+    ValueMappingResult,
+)
+
+from alerts.events import Priority
+from vitals.model import ClockSource, Presence, Quality, Reason
+
+_REASONS: Final = {
+    Reason.PRESENT: ("✓ valid", "green"),
+    Reason.NO_READING: ("– no reading", "blue"),
+    Reason.PROBE_OFF: ("⌀ sensor off", "purple"),
+    Reason.SEARCHING: ("… searching", "blue"),
+    Reason.POOR_SIGNAL: ("~ poor signal", "orange"),
+    Reason.DEVICE_FAULT: ("✗ device fault", "dark-orange"),
+    Reason.OUT_OF_RANGE: ("↕ out of range", "orange"),
+    Reason.NOT_A_NUMBER: ("? not a number", "orange"),
+    Reason.RADIO_LOST: ("⌁ radio lost", "purple"),
+    Reason.GATEWAY_DOWN: ("▽ gateway down", "dark-purple"),
+    Reason.BROKER_DOWN: ("▽ broker down", "dark-purple"),
+    Reason.STORE_DOWN: ("▽ store down", "dark-purple"),
+    Reason.BATTERY_EMPTY: ("▁ battery empty", "dark-orange"),
+    Reason.CLOCK_UNTRUSTED: ("◷ clock untrusted", "dark-blue"),
+    Reason.NEVER_SEEN: ("○ never seen", "text"),
+}
+_QUALITIES: Final = {
+    Quality.UNKNOWN: ("? unknown", "text"),
+    Quality.USABLE: ("✓ usable", "green"),
+    Quality.DOUBTFUL: ("~ doubtful", "orange"),
+    Quality.UNUSABLE: ("✗ unusable", "purple"),
+    Quality.TEST: ("t test mode", "blue"),
+}
+_PRIORITIES: Final = {
+    Priority.HIGH: ("‼ high", "red"),
+    Priority.MEDIUM: ("! medium", "yellow"),
+    Priority.LOW: ("· low", "super-light-blue"),
+}
+_PRESENCES: Final = {
+    Presence.ONLINE: ("✓ online", "green"),
+    Presence.OFFLINE: ("– went away in order", "text"),
+    Presence.LOST: ("✗ lost", "orange"),
+}
+_CLOCKS: Final = {
+    ClockSource.SYNCHRONISED: ("✓ synchronised", "green"),
+    ClockSource.HOLDOVER: ("~ carried on", "yellow"),
+    ClockSource.UNSYNCHRONISED: ("✗ not synchronised", "orange"),
+    ClockSource.DEVICE: ("? the wearable's own", "blue"),
+}
+
+
+def _mapping(words: dict[int, tuple[str, str]], nothing: str) -> list[ValueMapping]:
+    known = {
+        str(int(value)): ValueMappingResult(text=text, color=color, index=index)
+        for index, (value, (text, color)) in enumerate(words.items())
+    }
+    absent = DashboardSpecialValueMapOptions(SpecialValueMatch.NULL, ValueMappingResult(text=nothing, color="text"))
+    return [ValueMap(options=known), SpecialValueMap(options=absent)]
+
+
+REASONS: Final = _mapping(dict(_REASONS), "○ nothing told")
+QUALITIES: Final = _mapping(dict(_QUALITIES), "○ not judged")
+PRIORITIES: Final = _mapping(dict(_PRIORITIES), "no open alarm")
+PRESENCES: Final = _mapping(dict(_PRESENCES), "○ never heard")
+CLOCKS: Final = _mapping(dict(_CLOCKS), "○ not told")
+OPEN: Final = _mapping({1: ("▲ open", "yellow"), 0: ("closed", "transparent")}, "closed")
+MISSING: Final = _mapping({}, "– see why")
+
+
+def words(mappings: list[ValueMapping]) -> list[DynamicConfigValue]:
+    """Properties of a table's column that shows words on their colour."""
+    return [
+        DynamicConfigValue("mappings", mappings),
+        DynamicConfigValue("custom.cellOptions", {"type": "color-text"}),
+        DynamicConfigValue("custom.width", 150),
+    ]
+
+
+def number(unit: str, decimals: int = 0) -> list[DynamicConfigValue]:
+    """Properties of a table's column of numbers."""
+    found = [DynamicConfigValue("unit", unit), DynamicConfigValue("decimals", decimals)]
+    return [*found, DynamicConfigValue("mappings", MISSING), DynamicConfigValue("noValue", "–")]

@@ -1,0 +1,174 @@
+"""One patient, from an hour to a month: readings of the last two hours, minutes before, quarters of an hour before that.
+
+The three meet without overlap, so a month costs as little as an hour.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from frame import board
+from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
+from languages import BEST, M_BEST, M_PATIENT, PATIENT, Language, Place, Query
+from meanings import OPEN, PRIORITIES, QUALITIES, REASONS, number, words
+from panels import Panel, Rows, bands, chart, grid, numbers
+
+from vitals.model import VITAL_BY_NAME, VITALS
+
+_UNITS = {"%": "percent", "°C": "celsius", "ms": "ms", "/min": "/min", "s": "s"}
+
+
+def build(language: Language) -> dict[str, Any]:
+    """The board `wardlight-patient`."""
+    panels = [
+        *_now(language),
+        _course(language, "heart_rate", (0, 5, 12, 8), 40),
+        _course(language, "spo2", (12, 5, 12, 8), 85),
+        _course(language, "resp_rate", (0, 13, 12, 8), 0),
+        _course(language, "pulse_rate", (12, 13, 12, 8), 40, of_best=False),
+        _alarm_bands(language),
+        _states(language, "spo2_quality", "Quality of SpO₂", "How far each source may be trusted.", QUALITIES, 27),
+        _states(language, "spo2_reason", "SpO₂: valid, or why not", "Of each source; no band: no word.", REASONS, 33),
+        _beats(language),
+        _variability(language),
+        _alarms(language),
+    ]
+    about = "One patient: vitals with quality and alarms, from one hour to thirty days with resolution to match."
+    return board("patient", about, language, panels, span="now-6h", refresh="30s", variables=("site", "patient"),
+                 one_patient=True, alarms=True)  # fmt: skip
+
+
+def _label(vital: str) -> str:
+    return VITALS[VITAL_BY_NAME[vital]].label
+
+
+def _unit(vital: str) -> str:
+    return _UNITS[VITALS[VITAL_BY_NAME[vital]].unit]
+
+
+def _now(language: Language) -> list[Any]:
+    shown = []
+    for index, vital in enumerate(("heart_rate", "spo2", "resp_rate")):
+        value = Query(
+            f'SELECT last("{vital}") FROM "vitals" WHERE time > now() - 1m AND {PATIENT} AND {BEST}',
+            f"max(last_over_time(vitals_{vital}{{{M_PATIENT},{M_BEST}}}[1m]))",
+            _label(vital), table=True,
+        )  # fmt: skip
+        about = f"{_label(vital)}, the best value of the last minute, whatever time the board shows."
+        panel = Panel(f"{_label(vital)} now", about, _unit(vital), (index * 8, 0, 4, 5), [value], "– see why →", 0)
+        shown.append(numbers(panel, language))
+        why = Query(
+            f'SELECT last("{vital}_reason") FROM "vitals" WHERE time > now() - 1d AND {PATIENT} AND {BEST}',
+            f"max(last_over_time(vitals_{vital}_reason{{{M_PATIENT},{M_BEST}}}[1d]))",
+            "why", table=True,
+        )  # fmt: skip
+        about = f"Whether the last word about {_label(vital)} was a value, and if not, why. Of the last day."
+        nothing = "nothing told for a day"
+        panel = Panel(f"{_label(vital)}: valid?", about, "short", (index * 8 + 4, 0, 4, 5), [why], nothing, 0, REASONS)
+        shown.append(numbers(panel, language))
+    return shown
+
+
+def _course(language: Language, vital: str, at: tuple[int, int, int, int], low: float, *, of_best: bool = True) -> Any:
+    of = f"{PATIENT} AND {BEST}" if of_best else PATIENT
+    m_of = f"{M_PATIENT},{M_BEST}" if of_best else M_PATIENT
+    by, m_by = ("", "") if of_best else (', "device"', " by (device)")
+    source = "" if of_best else " {device}"
+    parts = (
+        ("readings", "vitals", f'mean("{vital}")', f"vitals_{vital}", "now() - 2h", "", Place.READINGS),
+        ("minutes", "vitals_1m", f'mean("{vital}_mean")', f"vitals_1m_{vital}_mean", "now() - 2d", "now() - 2h", Place.ROLLUPS),
+        ("quarters", "vitals_15m", f'mean("{vital}_mean")', f"vitals_15m_{vital}_mean", "", "now() - 2d", Place.ROLLUPS),
+    )  # fmt: skip
+    queries = []
+    for name, measurement, what, metric, after, before, place in parts:
+        limits = "".join([f" AND time >= {after}" if after else "", f" AND time < {before}" if before else ""])
+        checks = [f"time() >= {after.replace('2h', '7200').replace('2d', '172800')}"] if after else []
+        checks += [f"time() < {before.replace('2h', '7200').replace('2d', '172800')}"] if before else []
+        wait = {"readings": "$__interval", "minutes": "2m", "quarters": "30m"}[name]
+        queries.append(Query(
+            f'SELECT {what} FROM "{measurement}" WHERE $timeFilter{limits} AND {of} GROUP BY time($__interval){by} fill(none)',
+            f"(avg(avg_over_time({metric}{{{m_of}}}[{wait}])){m_by}) if ({' and '.join(checks)})",
+            f"{name}{source}", place,
+        ))  # fmt: skip
+    about = (
+        f"{_label(vital)}{', best value' if of_best else ' of each device'}: readings of the last two hours, means of "
+        "minutes up to two days ago, of quarters of an hour before."
+    )
+    return chart(Panel(_label(vital), about, _unit(vital), at, queries), language, low=low)
+
+
+def _alarm_bands(language: Language) -> Any:
+    of = f"{M_PATIENT},transition"
+    raised = f"max(tlast_over_time(alarm_open{{{of}!~'ended|noted'}}[7d])) by (condition)"
+    ended = f"max(tlast_over_time(alarm_open{{{of}='ended'}}[7d])) by (condition)"
+    asked = Query(
+        f'SELECT last("open") FROM "alarm" WHERE $timeFilter AND {PATIENT} '
+        'GROUP BY time($__interval), "condition" fill(previous)',
+        f"({raised} >bool {ended}) or ({raised} >bool 0)",
+        "{condition}",
+    )
+    about = (
+        "When which alarm was open, from its raising to its end; what was raised before the time shown begins later."
+    )
+    panel = Panel("Alarms", about, "short", (0, 21, 24, 6), [asked], "No alarm in this time.", mappings=OPEN)
+    return bands(panel, language)
+
+
+def _states(language: Language, field: str, title: str, about: str, mappings: Any, y: int) -> Any:
+    asked = Query(
+        f'SELECT max("{field}") FROM "vitals" WHERE $timeFilter AND time >= now() - 2d AND {PATIENT} '
+        'GROUP BY time($__interval), "device" fill(null)',
+        f"max(max_over_time(vitals_{field}{{{M_PATIENT}}}[$__interval])) by (device)",
+        "{device}",
+    )
+    panel = Panel(title, f"{about} The last two days.", "short", (0, y, 24, 6), [asked], mappings=mappings)
+    return bands(panel, language)
+
+
+def _beats(language: Language) -> Any:
+    asked = Query(
+        f'SELECT mean("ms") FROM "rr_interval" WHERE $timeFilter AND {PATIENT} '
+        'GROUP BY time($__interval), "device" fill(none)',
+        f"avg(avg_over_time(rr_interval_ms{{{M_PATIENT}}}[$__interval])) by (device)",
+        "{device}",
+    )
+    about = "Time between beats, averaged over each point's width; needs a wearable that sends it, such as a strap."
+    nothing = "No wearable of this patient sent RR intervals in this time."
+    return chart(Panel("RR intervals", about, "ms", (0, 39, 12, 8), [asked], nothing), language, points=True)
+
+
+def _variability(language: Language) -> Any:
+    queries = [
+        Query(
+            f'SELECT mean("{vital}") FROM "vitals" WHERE $timeFilter AND {PATIENT} GROUP BY time($__interval) fill(none)',
+            f"avg(avg_over_time(vitals_{vital}{{{M_PATIENT}}}[$__interval]))",
+            _label(vital),
+        )
+        for vital in ("hrv_sdnn", "hrv_rmssd")
+    ]
+    about = "Heart rate variability of the server, from RR intervals with their artefacts corrected (docs/signals.md)."
+    nothing = "No variability in this time: it needs RR intervals."
+    return chart(Panel("HRV", about, "ms", (12, 39, 12, 8), queries, nothing), language)
+
+
+def _alarms(language: Language) -> Any:
+    text = (
+        'SELECT "condition", "transition", "priority_level" AS "Priority", "value" AS "Value", "limit" AS "Limit", '
+        f'"bed" AS "Bed", "actor" AS "By" FROM "alarm" WHERE $timeFilter AND {PATIENT} ORDER BY time DESC LIMIT 200'
+    )
+    metrics = f"sum(count_over_time(alarm_open{{{M_PATIENT}}}[$__range])) by (condition, priority, transition)"
+    # `transition` makes a row here, so it stays.
+    rows = Rows(
+        ("condition", "transition"), [(text, Place.READINGS)], {"Times": (metrics, Place.READINGS)}, told="When"
+    )
+    overrides = {
+        "Priority": words(PRIORITIES),
+        "When": [DynamicConfigValue("unit", "dateTimeAsLocal")],
+        "Value": number("short", 1),
+        "Limit": number("short", 1),
+    }
+    about = "What happened to each alarm, the newest 200; with VictoriaMetrics how often, since it keeps no text."
+    panel = Panel("Alarm log", about, "short", (0, 47, 24, 9), (), "No alarm in this time.", overrides=overrides)
+    return grid(
+        panel, rows, language, sort="When" if language is Language.INFLUXQL else "Times", descending=True, join=False
+    )

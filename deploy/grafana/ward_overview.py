@@ -1,0 +1,149 @@
+"""The ward at a glance: everybody with value, age and validity, worst first, and the open alarms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from frame import board, uid
+from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
+from languages import BEST, M_BEST, M_PATIENT, M_SITE, PATIENT, SITE, Language, Place, Query
+from meanings import PRIORITIES, REASONS, number, words
+from open_alarms import open_influxql, open_metricsql
+from panels import Panel, Rows, bands, chart, grid, numbers
+
+from alerts.events import Priority
+
+_VITALS = {"spo2": "SpO₂", "heart_rate": "Heart rate", "resp_rate": "Respiratory rate"}
+_UNITS = {"spo2": "percent", "heart_rate": "/min", "resp_rate": "/min"}
+
+
+def build(language: Language) -> dict[str, Any]:
+    """The board `wardlight-ward`."""
+    panels = [*_counts(language), _worst_first(language), _open_alarms(language), *_courses(language)]
+    return board(
+        "ward",
+        "Everybody who is monitored: value, age and validity, worst first. It alarms nobody: the station page does.",
+        language, panels, span="now-1h", refresh="10s", variables=("site", "patient"),
+    )  # fmt: skip
+
+
+def _counts(language: Language) -> list[Any]:
+    heard = Query(
+        'SELECT count("told") FROM (SELECT last("spo2_reason") AS "told" FROM "vitals" '
+        f'WHERE time > now() - 1m AND {PATIENT} AND {BEST} GROUP BY "patient")',
+        f"count(count(last_over_time(vitals_spo2_reason{{{M_PATIENT},{M_BEST}}}[1m])) by (patient))",
+        "patients", table=True,
+    )  # fmt: skip
+    about = "Patients with any word of SpO₂ in the last minute, a missing value with its reason included."
+    nothing = "none: nobody told anything for a minute"
+    shown = [numbers(Panel("Heard within a minute", about, "short", (0, 0, 6, 4), [heard], nothing, 0), language)]
+    for x, priority, color in ((6, Priority.HIGH, "red"), (12, Priority.MEDIUM, "yellow"), (18, Priority.LOW, "blue")):
+        name = priority.name.lower()
+        asked = Query(
+            open_influxql('count("open")', PATIENT, f'AND "priority_level" = {int(priority)}'),
+            f'count(label_match({open_metricsql(M_PATIENT)}, "priority", "{name}"))',
+            name, table=True,
+        )  # fmt: skip
+        about = f"Open alarms of {name} priority that changed within seven days, acknowledged ones included."
+        panel = Panel(f"Open, {name} priority", about, "short", (x, 0, 6, 4), [asked], "none", 0)
+        shown.append(numbers(panel, language, color))
+    return shown
+
+
+def _last(vital: str) -> str:
+    return (
+        f'SELECT last("{vital}_reason") AS "{_VITALS[vital]}: why", "{vital}" AS "{_VITALS[vital]}" '
+        f'FROM "vitals" WHERE time > now() - 1d AND {PATIENT} AND {BEST} GROUP BY "patient"'
+    )
+
+
+def _worst_first(language: Language) -> Any:
+    metrics: dict[str, tuple[str, Place]] = {}
+    for vital, label in _VITALS.items():
+        why = f"max(last_over_time(vitals_{vital}_reason{{{M_PATIENT},{M_BEST}}}[1d])) by (patient)"
+        value = f"max(last_over_time(vitals_{vital}{{{M_PATIENT},{M_BEST}}}[1d])) by (patient)"
+        metrics |= {f"{label}: why": (why, Place.READINGS)}
+        metrics |= {label: (f"{value} if ({why} == 0)", Place.READINGS)}
+    told = f"max(tlast_over_time(vitals_spo2_reason{{{M_PATIENT},{M_BEST}}}[1d])) by (patient) * 1000"
+    level = f"max(last_over_time(alarm_priority_level{{{M_PATIENT}}}[7d]) if {open_metricsql(M_PATIENT)}) by (patient)"
+    rows = Rows(
+        ("patient",),
+        [
+            *((_last(vital), Place.READINGS) for vital in _VITALS),
+            (
+                'SELECT max("priority_level") AS "Worst alarm" FROM '
+                f'({open_influxql(chr(34) + "priority_level" + chr(34), PATIENT)}) GROUP BY "patient"',
+                Place.READINGS,
+            ),
+        ],
+        {"Told": (told, Place.READINGS), **metrics, "Worst alarm": (level, Place.READINGS)},
+        told="Told",
+    )
+    link = DynamicConfigValue("links", [_to_patient(language)])
+    overrides = {
+        "patient": [link],
+        "Told": [DynamicConfigValue("unit", "dateTimeFromNow")],
+        "Worst alarm": words(PRIORITIES),
+    }
+    for vital, label in _VITALS.items():
+        overrides |= {label: number(_UNITS[vital]), f"{label}: why": words(REASONS)}
+    about = (
+        "Best values of each patient. 'Told' is the age of the last word about SpO₂; a missing value says why beside "
+        "it. Sorted by the highest open alarm. A click on a patient opens the patient's board."
+    )
+    panel = Panel("Patients, worst first", about, "short", (0, 4, 24, 10), overrides=overrides)
+    return grid(panel, rows, language, sort="Worst alarm", descending=True)
+
+
+def _to_patient(language: Language) -> dict[str, object]:
+    url = f"/d/{uid('patient', language)}?var-patient=${{__value.text}}&${{site:queryparam}}"
+    return {"title": "Open this patient", "url": url}
+
+
+def _open_alarms(language: Language) -> Any:
+    where = f"{SITE}"
+    rows = Rows(
+        ("patient", "condition", "device", "gateway"),
+        [(
+            open_influxql('"priority_level" AS "Priority", "value" AS "Value", "limit" AS "Limit", "bed" AS "Bed"', where)
+            + ' GROUP BY "patient", "condition", "device", "gateway"',
+            Place.READINGS,
+        )],
+        {"Since": (f"{open_metricsql(M_SITE)} * 1000", Place.READINGS)},
+        told="Since",
+    )  # fmt: skip
+    overrides = {
+        "Priority": words(PRIORITIES),
+        "Since": [DynamicConfigValue("unit", "dateTimeFromNow")],
+        "Value": number("short", 1),
+        "Limit": number("short", 1),
+    }
+    about = (
+        "Every alarm that is open now, of patients and of equipment; 'Since' is its last change, within seven days. "
+        "Acknowledge them on the station page."
+    )
+    panel = Panel("Open alarms", about, "short", (0, 14, 24, 8), (), "No open alarm.", overrides=overrides)
+    return grid(panel, rows, language, sort="Since", descending=True, join=False)
+
+
+def _courses(language: Language) -> list[Any]:
+    shown = []
+    for x, vital in ((0, "spo2"), (12, "heart_rate")):
+        asked = Query(
+            f'SELECT mean("{vital}") FROM "vitals" WHERE $timeFilter AND {PATIENT} AND {BEST} '
+            'GROUP BY time($__interval), "patient" fill(null)',
+            f"avg(avg_over_time(vitals_{vital}{{{M_PATIENT},{M_BEST}}}[$__interval])) by (patient)",
+            "{patient}",
+        )
+        about = f"{_VITALS[vital]} of everybody, best values; a gap is a missing value."
+        panel = Panel(f"{_VITALS[vital]} of everybody", about, _UNITS[vital], (x, 22, 12, 9), [asked], decimals=0)
+        shown.append(chart(panel, language, low=85 if vital == "spo2" else 40))
+    why = Query(
+        f'SELECT last("spo2_reason") FROM "vitals" WHERE $timeFilter AND {PATIENT} AND {BEST} '
+        'GROUP BY time($__interval), "patient" fill(null)',
+        f"max(last_over_time(vitals_spo2_reason{{{M_PATIENT},{M_BEST}}}[$__interval])) by (patient)",
+        "{patient}",
+    )
+    about = "Whether SpO₂ was valid, and why not. Where there is no band, nothing was told at all."
+    panel = Panel("SpO₂: valid, or why not", about, "short", (0, 31, 24, 8), [why], mappings=REASONS)
+    return [*shown, bands(panel, language)]
