@@ -37,7 +37,7 @@ def sign_key_command(
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     try:
-        with key_file.open("xb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+        with os.fdopen(os.open(key_file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
             file.write(pem)
     except FileExistsError as error:
         raise ConfigurationError(f"{key_file} exists: name another file, or move that one away") from error
