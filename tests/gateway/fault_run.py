@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import serials
-from chain_world import chain_world
+from chain_world import address, chain_world, scaled_settings
 from fault_table import Fault
 from serials import Stored
 
@@ -23,6 +23,7 @@ class Found:
     missed: int
     losses: int
     wrong: Mapping[str, object]
+    reconnects: int = 0  # of the first strap
 
 
 async def run_fault(
@@ -52,14 +53,45 @@ async def run_fault(
     wrong = verdict(stored, delivered)
     if not any(said.lost_at_ns for said in stored.values()):
         wrong["never said"] = fault.gap.name
-    numbers = [said.serials for said in stored.values()]
     return Found(
         streams_after_s=after_s,
         delivered=sum(map(len, delivered.values())),
-        missed=sum(serial[-1] - serial[0] + 1 - len(set(serial)) for serial in numbers),
+        missed=sum(map(missed, stored.values())),
         losses=sum(len(said.lost_at_ns) for said in stored.values()),
         wrong=wrong,
     )
+
+
+async def run_reconnects(
+    drops: int, set_bus: Callable[[str], None], folder: Path, *, scale: float, allowance_s: float
+) -> Found:
+    """The link breaks again and again, with hardly any back-off; `streams_after_s` is the longest time without."""
+    whole = scaled_settings(scale)
+    soon = replace(whole, limits=replace(whole.limits, backoff_min_s=0.01, backoff_max_s=0.02))
+    longest_s = 0.0
+    async with chain_world(set_bus, folder, straps=1, scale=scale, settings=soon) as chain:
+        await chain.streams(2 * allowance_s)
+        for _ in range(drops):
+            await chain.bluez.drop(address(1))
+            began_s = time.monotonic()
+            await chain.streams(allowance_s, more=1)
+            longest_s = max(longest_s, time.monotonic() - began_s)
+        stored, delivered = await chain.complete(allowance_s), chain.delivered()
+        reconnects = chain.reconnects("w-1")
+    said = stored["w-1"]
+    return Found(
+        streams_after_s=longest_s / scale,
+        delivered=len(delivered["w-1"]),
+        missed=missed(said),
+        losses=len(said.lost_at_ns),
+        wrong=verdict(stored, delivered),
+        reconnects=reconnects,
+    )
+
+
+def missed(said: Stored) -> int:
+    """Notifications between the first and the last one that nobody heard."""
+    return said.serials[-1] - said.serials[0] + 1 - len(set(said.serials))
 
 
 def verdict(stored: Mapping[str, Stored], delivered: Mapping[str, Sequence[int]]) -> dict[str, object]:
