@@ -2,37 +2,31 @@
 
 One alarm per condition and whom it concerns: all devices of a patient vote on `spo2_low`, and the worst vote is its
 priority. Each change of an alarm is one `AlarmEvent`; the signal machine decides whether it calls for somebody.
+What people and time do to the signals is in `alerts.attention`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final
 
-from alerts.alarm_signals import SignalEvent, SignalState, is_audible, signal_after
-from alerts.events import ADVISORIES, AlarmEvent, Kind, Priority, Transition
-from alerts.view import OpenAlarm
+from alerts.alarm_signals import SignalEvent, SignalState, is_audible, is_paused, is_possible, signal_after
+from alerts.chatter import CHATTER, COMES_AND_GOES, Chatter
+from alerts.events import ADVISORIES, AlarmEvent, Key, Kind, Priority, Transition
+from alerts.signal_settings import Signals
 from vitals.model import Reason
 
 _NOTIFIED: Final = (
     Transition.RAISED,
     Transition.CONFIRMED,
     Transition.ESCALATED,
+    Transition.WIDENED,
+    Transition.RESUMED,
+    Transition.REMINDED,
     Transition.ENDED,
     Transition.NOTED,
 )
-
-
-class Key(NamedTuple):
-    """Which condition, and whom it concerns: a patient, a patient's device, a gateway or a channel."""
-
-    condition: str
-    patient: str = ""
-    device: str = ""
-    gateway: str = ""
-    channel: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,30 +58,48 @@ class Alarm:
     announced: bool = True
     acknowledged_by: str = ""
     acknowledged_at_ns: int | None = None
+    paused_by: str = ""
+    paused_until_ns: int = 0
 
 
-class Acknowledged(Enum):
-    """What became of an acknowledgement."""
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """All alarms of a patient are quiet until `until_ns`, those of high priority until `severe_until_ns`."""
 
-    ACCEPTED = "accepted"
-    ALREADY = "already acknowledged"
-    UNKNOWN = "no such open alarm"
+    patient: str
+    actor: str
+    reason: str
+    since_ns: int
+    until_ns: int
+    severe_until_ns: int
+
+    def until(self, priority: Priority) -> int:
+        """Until when an alarm of this priority is quiet."""
+        return self.severe_until_ns if priority is Priority.HIGH else self.until_ns
 
 
 class AlarmBook:
     """The open alarms. `begin` states the moment that the following calls belong to; `take` hands out its events."""
 
-    def __init__(self, bed_of: Callable[[str], str], latching: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        bed_of: Callable[[str], str],
+        latching: frozenset[str] = frozenset(),
+        settings: Signals = Signals(),  # noqa: B008  frozen
+    ) -> None:
         self._bed_of = bed_of
         self._latching = latching
+        self.settings = settings
         self.open: dict[Key, Alarm] = {}
+        self.pauses: dict[str, Pause] = {}
+        self.chatter = Chatter(settings)
         self.number = 0
         self._events: list[AlarmEvent] = []
-        self._position = self._now_ns = 0
+        self._position = self.now_ns = 0
 
     def begin(self, position: int, now_ns: int) -> None:
         """Events from here on are decided at `now_ns`, having read the ingest journal through `position`."""
-        self._position, self._now_ns = position, now_ns
+        self._position, self.now_ns = position, now_ns
 
     def take(self) -> tuple[AlarmEvent, ...]:
         """The events since the last call."""
@@ -99,25 +111,55 @@ class AlarmBook:
         alarm = self.open.get(key)
         if alarm is None:
             if priority:
-                self._raise(key, source, priority, finding)
+                self._raise(key, {source: priority}, finding)
             return
-        had_votes = bool(alarm.votes)
+        votes = {name: level for name, level in alarm.votes.items() if name != source}
         if priority:
-            alarm.votes[source] = priority
-        else:
-            alarm.votes.pop(source, None)
-        worst = max(alarm.votes.values(), default=0)
+            votes[source] = priority
+        self._settle(alarm, votes, finding, supported=bool(priority))
+
+    def restate(self, key: Key, votes: Mapping[str, int], finding: Finding) -> None:
+        """Let `votes` be all that holds of an alarm; more voices than before call again."""
+        alarm = self.open.get(key)
+        if alarm is None:
+            if votes:
+                self._raise(key, dict(votes), finding)
+            return
+        if votes == alarm.votes:
+            return
+        widened = bool(alarm.votes) and not votes.keys() <= alarm.votes.keys()
+        before = self.number
+        self._settle(alarm, dict(votes), finding, supported=bool(votes))
+        if self.number == before:
+            if widened:
+                self.change(alarm, Transition.WIDENED, SignalEvent.ESCALATED, finding, alarm.priority)
+            else:
+                alarm.finding = replace(finding, at_ns=alarm.finding.at_ns, live=alarm.finding.live)
+
+    def _settle(self, alarm: Alarm, votes: dict[str, int], finding: Finding, *, supported: bool) -> None:
+        """Give an alarm new votes, and tell what that changes. `supported`: the latest vote is for it."""
+        had_votes = bool(alarm.votes)
+        if supported:
+            self.chatter.returned(alarm.key, finding.at_ns)
+        elif had_votes and not votes.keys() - {CHATTER}:
+            held = votes != alarm.votes and self.chatter.holds(alarm.key, alarm.priority, finding.at_ns)
+            votes = {CHATTER: alarm.priority} if held else {}
+            if held:
+                alarm.finding = replace(alarm.finding, detail=COMES_AND_GOES)
+        alarm.votes = votes
+        worst = max(votes.values(), default=0)
         if not had_votes:
             if worst:
-                self._change(alarm, Transition.RAISED, SignalEvent.RAISED, finding, worst)
+                self._rise(alarm.key, worst, finding)
+                self.change(alarm, Transition.RAISED, SignalEvent.RAISED, finding, worst)
         elif worst == 0:
             self._end(alarm, finding)
         elif worst > alarm.priority:
-            self._change(alarm, Transition.ESCALATED, SignalEvent.ESCALATED, finding, worst)
+            self.change(alarm, Transition.ESCALATED, SignalEvent.ESCALATED, finding, worst)
         elif worst < alarm.priority:
-            self._change(alarm, Transition.DE_ESCALATED, SignalEvent.DE_ESCALATED, finding, worst)
-        elif priority and finding.live and not alarm.announced:
-            self._change(alarm, Transition.CONFIRMED, None, finding, worst)
+            self.change(alarm, Transition.DE_ESCALATED, SignalEvent.DE_ESCALATED, finding, worst)
+        elif supported and finding.live and not alarm.announced:
+            self.change(alarm, Transition.CONFIRMED, None, finding, worst)
 
     def has(self, key: Key) -> bool:
         """Whether the condition is present."""
@@ -129,23 +171,18 @@ class AlarmBook:
         alarm = self.open.get(key)
         return alarm is not None and source in alarm.votes
 
-    def acknowledge(self, alarm_id: str, actor: str) -> Acknowledged:
-        """Let `actor` take notice of an alarm; its signal stops until its priority rises."""
-        alarm = self.find(alarm_id)
-        if alarm is None:
-            return Acknowledged.UNKNOWN
-        if not is_audible(alarm.signal):
-            return Acknowledged.ALREADY
-        alarm.acknowledged_by, alarm.acknowledged_at_ns = actor, self._now_ns
-        finding = replace(alarm.finding, at_ns=self._now_ns, live=True)
-        self._change(alarm, Transition.ACKNOWLEDGED, SignalEvent.ACKNOWLEDGED, finding, alarm.priority)
-        if alarm.signal is SignalState.OFF:
-            del self.open[alarm.key]
-        return Acknowledged.ACCEPTED
+    def state(self) -> tuple[list[Alarm], dict[str, Pause], int]:
+        """A copy of what commands of people change, for `put_back`."""
+        return [replace(a, votes=dict(a.votes)) for a in self.open.values()], dict(self.pauses), self.number
+
+    def put_back(self, state: tuple[list[Alarm], dict[str, Pause], int]) -> None:
+        """Undo a command that could not be written down."""
+        alarms, self.pauses, self.number = state
+        self.open = {alarm.key: alarm for alarm in alarms}
 
     def note(self, condition: str, finding: Finding, *, notify: bool) -> None:
         """Write an entry into the log that opens no alarm."""
-        self._emit("", Key(condition), Transition.NOTED, finding, Priority.LOW, notify=notify)
+        self.emit("", Key(condition), Transition.NOTED, finding, Priority.LOW, notify=notify)
 
     def reopen(self, alarm: Alarm) -> None:
         """Put an alarm back as it was, without an event."""
@@ -157,48 +194,75 @@ class AlarmBook:
 
     def close(self, alarm_id: str, key: Key, finding: Finding, priority: Priority) -> None:
         """Write down the end of an alarm that the journal holds open and nobody watches any more."""
-        self._emit(alarm_id, key, Transition.ENDED, finding, priority, notify=True)
+        self.emit(alarm_id, key, Transition.ENDED, finding, priority, notify=True)
 
     def announce(self, alarm: Alarm) -> None:
         """Write down that an alarm is open which the journal does not know of (after a change of the rules)."""
-        self._emit(alarm.alarm_id, alarm.key, Transition.RAISED, alarm.finding, alarm.priority, notify=True)
+        self.emit(alarm.alarm_id, alarm.key, Transition.RAISED, alarm.finding, alarm.priority, notify=True)
 
-    def _raise(self, key: Key, source: str, priority: int, finding: Finding) -> None:
-        alarm_id = f"{self._now_ns // 1_000_000:x}-{self.number + 1:x}"
-        alarm = Alarm(alarm_id, key, finding, Priority(priority), finding.at_ns, {source: priority})
+    def _raise(self, key: Key, votes: dict[str, int], finding: Finding) -> None:
+        alarm_id = f"{self.now_ns // 1_000_000:x}-{self.number + 1:x}"
+        priority = max(votes.values())
+        alarm = Alarm(alarm_id, key, finding, Priority(priority), finding.at_ns, votes)
         self.open[key] = alarm
-        self._change(alarm, Transition.RAISED, SignalEvent.RAISED, finding, priority)
+        self._rise(key, priority, finding)
+        self.change(alarm, Transition.RAISED, SignalEvent.RAISED, finding, priority)
+
+    def _rise(self, key: Key, priority: int, finding: Finding) -> None:
+        if finding.live and key.patient and priority < Priority.HIGH:
+            self.chatter.came(key, finding.at_ns)
 
     def _end(self, alarm: Alarm, finding: Finding) -> None:
         latches = alarm.key.condition in self._latching
         event = SignalEvent.ENDED_LATCHING if latches else SignalEvent.ENDED
-        self._change(alarm, Transition.ENDED, event, finding, alarm.priority)
-        if alarm.signal is SignalState.OFF:
-            del self.open[alarm.key]
+        self.change(alarm, Transition.ENDED, event, finding, alarm.priority)
 
-    def _change(
-        self, alarm: Alarm, transition: Transition, signal: SignalEvent | None, finding: Finding, priority: int
+    def change(
+        self,
+        alarm: Alarm,
+        transition: Transition,
+        signal: SignalEvent | None,
+        finding: Finding,
+        priority: int,
+        *,
+        actor: str = "",
     ) -> None:
+        """Move an alarm's signal and write down the transition. An alarm whose signal is off is closed."""
+        alarm.finding, alarm.priority = finding, Priority(priority)
         if signal is not None:
             alarm.signal = signal_after(alarm.signal, signal)
+        self._heed_pause(alarm, transition)
         if is_audible(alarm.signal) and transition is not Transition.ENDED:
             alarm.acknowledged_by, alarm.acknowledged_at_ns = "", None
-        alarm.finding, alarm.priority = finding, Priority(priority)
         if transition in (Transition.RAISED, Transition.ESCALATED, Transition.CONFIRMED):
             alarm.announced = finding.live
         told = transition is Transition.ENDED or is_audible(alarm.signal)
-        notify = transition in _NOTIFIED and finding.live and told
-        self._emit(
+        self.emit(
             alarm.alarm_id,
             alarm.key,
             transition,
             finding,
             alarm.priority,
-            notify=notify,
-            actor=alarm.acknowledged_by if transition is Transition.ACKNOWLEDGED else "",
+            notify=transition in _NOTIFIED and finding.live and told,
+            actor=actor,
+            until_ns=alarm.paused_until_ns if transition is Transition.PAUSED else 0,
         )
+        if alarm.signal is SignalState.OFF:
+            self.open.pop(alarm.key, None)
 
-    def _emit(
+    def _heed_pause(self, alarm: Alarm, transition: Transition) -> None:
+        """The joint transition with a pause of the patient's alarms, as long as that is in force."""
+        pause = self.pauses.get(alarm.key.patient)
+        if pause is not None and transition is not Transition.RESUMED and self.now_ns < pause.until(alarm.priority):
+            if is_possible(alarm.signal, SignalEvent.ALARM_PAUSED):
+                alarm.signal = signal_after(alarm.signal, SignalEvent.ALARM_PAUSED)
+                alarm.paused_by = pause.actor
+            if is_paused(alarm.signal):
+                alarm.paused_until_ns = pause.until(alarm.priority)
+        if not is_paused(alarm.signal):
+            alarm.paused_by, alarm.paused_until_ns = "", 0
+
+    def emit(
         self,
         alarm_id: str,
         key: Key,
@@ -208,7 +272,9 @@ class AlarmBook:
         *,
         notify: bool,
         actor: str = "",
+        until_ns: int = 0,
     ) -> None:
+        """Write one event."""
         self.number += 1
         self._events.append(
             AlarmEvent(
@@ -221,7 +287,7 @@ class AlarmBook:
                 priority=priority,
                 transition=transition,
                 at_ns=finding.at_ns,
-                decided_at_ns=self._now_ns,
+                decided_at_ns=self.now_ns,
                 position=self._position,
                 value=finding.value,
                 limit=finding.limit,
@@ -233,30 +299,6 @@ class AlarmBook:
                 beds=finding.beds,
                 backlog=not finding.live,
                 notify=notify and key.condition not in ADVISORIES,
+                until_ns=until_ns,
             )
         )
-
-
-def open_alarm(alarm: Alarm, bed: str) -> OpenAlarm:
-    """The form of an alarm that a screen shows."""
-    key, finding = alarm.key, alarm.finding
-    return OpenAlarm(
-        alarm_id=alarm.alarm_id,
-        patient=key.patient,
-        bed=bed,
-        kind=finding.kind,
-        condition=key.condition,
-        priority=alarm.priority,
-        raised_at_ns=alarm.raised_at_ns,
-        value=finding.value,
-        limit=finding.limit,
-        reason=finding.reason,
-        device=key.device or finding.device,
-        gateway=key.gateway,
-        detail=key.channel or finding.detail,
-        beds=finding.beds,
-        audible=is_audible(alarm.signal),
-        announced=alarm.announced,
-        acknowledged_by=alarm.acknowledged_by,
-        acknowledged_at_ns=alarm.acknowledged_at_ns,
-    )

@@ -10,13 +10,12 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import Final
+from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
 import structlog
 
-from alerts.alarms import Acknowledged
+from alerts.attention import Acknowledged, Paused
 from alerts.duty import Duty
 from alerts.engine import Arrival
 from alerts.events import CHANNEL_DOWN, DATABASE_DOWN, AlarmEvent, AlarmRecordKind, encode_event
@@ -44,6 +43,7 @@ _NOT_WATCHING: Final = (
 )
 STANDSTILL_NS: Final = 5_000_000_000  # ten ticks: a busy second is none, and every silence is given longer than this
 
+_R = TypeVar("_R")
 _log = structlog.get_logger(__name__)
 
 
@@ -148,7 +148,7 @@ class AlertService:
 
     @property
     def late(self) -> int:
-        """Samples that came after a newer one of their stream and were not judged."""
+        """Samples that came after a newer one of their stream."""
         return self._engine.late
 
     def tiles(self) -> tuple[Tile, ...]:
@@ -169,21 +169,35 @@ class AlertService:
         return self._engine.rules.get(patient, {})
 
     def acknowledge(self, alarm_id: str, actor: str) -> Acknowledged:
-        """Let `actor` take notice of an open alarm; durable on return.
+        """Let `actor` take notice of an open alarm. For this and the next three see `_command`."""
+        return self._command(lambda now_ns: self._engine.acknowledge(alarm_id, actor, now_ns))
+
+    def pause_audio(self, alarm_id: str, actor: str) -> Paused:
+        """Pause the sound of one alarm."""
+        return self._command(lambda now_ns: self._engine.pause_audio(alarm_id, actor, now_ns))
+
+    def pause_alarms(self, patient: str, actor: str, reason: str, length_s: float | None = None) -> Paused:
+        """Pause all alarms of a patient, for as long as permitted unless told shorter."""
+        length = self._engine.preset.signals.alarm_pause_s if length_s is None else length_s
+        return self._command(lambda now_ns: self._engine.pause_alarms(patient, actor, reason, length, now_ns))
+
+    def resume_alarms(self, patient: str, actor: str) -> Paused:
+        """End a pause of a patient's alarms before its time."""
+        return self._command(lambda now_ns: self._engine.resume_alarms(patient, actor, now_ns))
+
+    def _command(self, decide: Callable[[int], tuple[_R, tuple[AlarmEvent, ...]]]) -> _R:
+        """What a person wants; durable on return.
 
         Raises `RetryableError` when that cannot be written down; then nothing was changed.
         """
         if self._waiting:
             raise RetryableError("the alarm journal cannot be written: free disk space", retry_after_s=_FULL_RETRY_S)
-        found = self._engine.book.find(alarm_id)
-        before = replace(found) if found else None
-        result, events = self._engine.acknowledge(alarm_id, actor, self._now_ns())
+        before = self._engine.book.state()
+        result, events = decide(self._now_ns())
         try:
             self._commit(events)
         except JournalFullError:
-            if before is not None:
-                self._engine.book.reopen(before)
-                self._engine.book.number -= len(events)
+            self._engine.book.put_back(before)
             raise
         return result
 

@@ -19,14 +19,16 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from alerts.alarms import Acknowledged, AlarmBook, Finding, Key, open_alarm
-from alerts.events import CHANNEL_DOWN, ENGINE_DOWN, NO_DATA, AlarmEvent, Kind, Priority
+from alerts import attention
+from alerts.alarms import AlarmBook, Finding
+from alerts.attention import Acknowledged, Paused
+from alerts.events import CHANNEL_DOWN, ENGINE_DOWN, NO_DATA, AlarmEvent, Key, Kind, Priority
 from alerts.judge import JudgeWatch
 from alerts.limits import Preset, Rules, limits_of, rules_of
 from alerts.links import MOST_UNCERTAIN_MS, Links
 from alerts.screening import Screened, screen, take_note
 from alerts.streams import Indices, StreamTable, is_untrusted
-from alerts.tiles import tiles
+from alerts.tiles import open_alarm, tiles
 from alerts.view import OpenAlarm, Tile
 from alerts.walk import Walk
 from vitals.columns import Rows, SampleBlock
@@ -50,7 +52,7 @@ class Engine:
         self.unassigned = 0  # samples of nobody who is on the ward
         self._screening = screening
         self._beds = {p.patient: p.bed for p in ward.patients}
-        self.book = AlarmBook(lambda patient: self._beds.get(patient, ""), frozenset(preset.latching))
+        self.book = AlarmBook(lambda patient: self._beds.get(patient, ""), frozenset(preset.latching), preset.signals)
         self.rules = _rules_of_patients(ward, preset)
         self.table = StreamTable(self.rules)
         self.links = Links(self.table, self.book, preset, now_ns)
@@ -89,11 +91,31 @@ class Engine:
         self.links.tick(now_ns)
         self.judge.tick(now_ns)
         self._withdraw_silent(now_ns)
+        attention.let_pass(self.book)
 
     def acknowledge(self, alarm_id: str, actor: str, now_ns: int) -> tuple[Acknowledged, tuple[AlarmEvent, ...]]:
         """Let `actor` take notice of an alarm."""
         self.book.begin(self.position, now_ns)
-        return self.book.acknowledge(alarm_id, actor), self.book.take()
+        return attention.acknowledge(self.book, alarm_id, actor), self.book.take()
+
+    def pause_audio(self, alarm_id: str, actor: str, now_ns: int) -> tuple[Paused, tuple[AlarmEvent, ...]]:
+        """Pause the sound of one alarm for the preset's time."""
+        self.book.begin(self.position, now_ns)
+        return attention.pause_audio(self.book, alarm_id, actor), self.book.take()
+
+    def pause_alarms(
+        self, patient: str, actor: str, reason: str, length_s: float, now_ns: int
+    ) -> tuple[Paused, tuple[AlarmEvent, ...]]:
+        """Pause all alarms of a patient of the ward."""
+        if patient not in self._beds:
+            return Paused.UNKNOWN, ()
+        self.book.begin(self.position, now_ns)
+        return attention.pause_alarms(self.book, patient, actor, reason, length_s), self.book.take()
+
+    def resume_alarms(self, patient: str, actor: str, now_ns: int) -> tuple[Paused, tuple[AlarmEvent, ...]]:
+        """End a pause of a patient's alarms before its time."""
+        self.book.begin(self.position, now_ns)
+        return attention.resume_alarms(self.book, patient, actor), self.book.take()
 
     def report_part(self, condition: str, name: str, *, failing: bool, now_ns: int) -> tuple[AlarmEvent, ...]:
         """Take note that a part of the server does not work, or does again: `condition` is one of `REPORTED`."""
@@ -111,6 +133,7 @@ class Engine:
         self.book.begin(self.position, now_ns)
         self.links.resume(now_ns)
         self.table.forget_after(now_ns)
+        attention.shorten(self.book)
         finding = Finding(Kind.TECHNICAL, down_since_ns, detail=detail)
         self.book.note(ENGINE_DOWN, finding, notify=now_ns - down_since_ns > SHORT_GAP_NS)
         return self.book.take()
@@ -120,7 +143,7 @@ class Engine:
     def tiles(self, now_ns: int, patients: frozenset[str] | None = None) -> tuple[Tile, ...]:
         """One tile per patient of the ward, or of `patients` only."""
         chosen = [p for p in self.ward.patients if patients is None or p.patient in patients]
-        return tuple(tiles(chosen, self.table, self.links, self.book.open.values(), now_ns))
+        return tuple(tiles(chosen, self.table, self.links, self.book.open.values(), now_ns, pauses=self.book.pauses))
 
     def alarms(self) -> tuple[OpenAlarm, ...]:
         """The open alarms, the worst first, then the newest."""

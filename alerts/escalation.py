@@ -23,7 +23,7 @@ ON_SHIFT: Final = "@shift"  # whoever is on call when the step is reached
 STAND_INS: Final = "@stand-in"  # their stand-ins
 MAX_PURSUED: Final = 10_000  # open alarms; beyond it something else is wrong than the patients
 _S_NS: Final = 1_000_000_000
-_SETTLED: Final = (Transition.ENDED, Transition.ACKNOWLEDGED)
+_SETTLED: Final = (Transition.ENDED, Transition.ACKNOWLEDGED, Transition.PAUSED)
 _HOPELESS: Final = (CallState.FAILED, CallState.WITHDRAWN)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -50,6 +50,11 @@ class Transition(StrEnum):
     DE_ESCALATED = "de_escalated"
     ACKNOWLEDGED = "acknowledged"
     ENDED = "ended"
+    WIDENED = "widened"  # the same alarm is about more than before: another device, another bed
+    PAUSED = "paused"  # of one alarm its sound, or of one patient all alarms; until `until_ns`
+    RESUMED = "resumed"  # the pause is over; what still holds calls again
+    REMINDED = "reminded"  # acknowledged long ago and still true: it calls again
+    ANNOTATED = "annotated"  # an episode that was found in late data, from `at_ns` to `until_ns`; it opens no alarm
     NOTED = "noted"  # an entry of the log that opens no alarm, such as a restart of the engine
 
 
@@ -65,12 +70,25 @@ CHANNEL_DOWN: Final = "channel_down"
 DATABASE_DOWN: Final = "database_down"  # one that readings are forwarded to; monitoring does not need it
 REPORTED: Final = (CHANNEL_DOWN, DATABASE_DOWN)  # by a part of the server; the name of the part is the detail
 ENGINE_DOWN: Final = "engine_down"
+RADIO_DOWN: Final = "radio_down"  # a gateway is there and hears none of its wearables
+INTAKE_DOWN: Final = "intake_down"  # all gateways fell silent together: the cause is above them
+ALARMS_PAUSED: Final = "alarms_paused"  # of a patient, by a person; the detail is the reason
 DEVICES_DISAGREE: Final = "devices_disagree"  # one is beyond a limit for long, and the best value is another's
 JUDGE_DOWN: Final = "judge_down"  # ingest makes no best values any more
 
 # A suspicion that people should know of and that calls nobody.
 IRREGULAR_RHYTHM: Final = "irregular_rhythm"
 ADVISORIES: Final = frozenset({IRREGULAR_RHYTHM})
+
+
+class Key(NamedTuple):
+    """Which condition, and whom it concerns: a patient, a patient's device, a gateway or a channel."""
+
+    condition: str
+    patient: str = ""
+    device: str = ""
+    gateway: str = ""
+    channel: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +100,7 @@ class AlarmEvent:
     `value` and `limit`: in the unit of the vital, at the transition; `None` for what has no number.
     `reason`: why data are missing; `detail`: a name or sentence for people, without patient identity.
     `beds`: what a gateway's alarm is about. `backlog`: decided from data older than the live window.
+    `until_ns`: when a pause ends by itself, or an annotated episode ended; 0 for what has no such time.
     `notify`: whether people are to be told. `position`: the ingest record through which the engine had read.
     """
 
@@ -106,6 +125,7 @@ class AlarmEvent:
     beds: tuple[str, ...] = ()
     backlog: bool = False
     notify: bool = True
+    until_ns: int = 0
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()

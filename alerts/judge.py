@@ -12,8 +12,8 @@ from typing import Final
 
 import numpy as np
 
-from alerts.alarms import AlarmBook, Finding, Key
-from alerts.events import JUDGE_DOWN, Kind, Priority
+from alerts.alarms import AlarmBook, Finding
+from alerts.events import JUDGE_DOWN, Key, Kind, Priority
 from alerts.streams import StreamTable
 from vitals.model import Quality
 

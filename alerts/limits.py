@@ -28,6 +28,7 @@ from alerts.events import (
     Kind,
     Priority,
 )
+from alerts.signal_settings import Signals
 from vitals.errors import ConfigurationError
 from vitals.model import SERVER_VITALS, VITAL_BY_NAME, VITALS, Vital
 
@@ -101,6 +102,7 @@ class Preset(Struct, frozen=True, forbid_unknown_fields=True):
     battery: Battery
     irregular_rhythm: IrregularRhythm = IrregularRhythm()
     latching: tuple[str, ...] = ()
+    signals: Signals = Signals()
 
 
 class Source(IntEnum):

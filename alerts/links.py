@@ -12,8 +12,8 @@ from typing import Final
 
 import numpy as np
 
-from alerts.alarms import AlarmBook, Finding, Key
-from alerts.events import CLOCK_UNTRUSTED, GATEWAY_DOWN, NO_DATA, Kind, Priority
+from alerts.alarms import AlarmBook, Finding
+from alerts.events import CLOCK_UNTRUSTED, GATEWAY_DOWN, NO_DATA, Key, Kind, Priority
 from alerts.limits import Preset
 from alerts.streams import NEVER, Bools, StreamTable
 from vitals.model import ClockSource, GatewayStatus, Presence, Reason, Vital

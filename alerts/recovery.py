@@ -19,13 +19,15 @@ from typing import Final
 import structlog
 
 from alerts.alarm_signals import SignalState
-from alerts.alarms import Finding, Key
+from alerts.alarms import Finding
 from alerts.engine import Arrival, Engine
 from alerts.events import (
+    ALARMS_PAUSED,
     ENGINE_DOWN,
     REPORTED,
     AlarmEvent,
     AlarmRecordKind,
+    Key,
     Kind,
     Priority,
     Transition,
@@ -132,6 +134,10 @@ class _Replay:
         self._read_through(first.position, first.decided_at_ns)
         if first.transition is Transition.ACKNOWLEDGED:
             engine.acknowledge(first.alarm_id, first.actor, first.decided_at_ns)
+        elif first.transition is Transition.PAUSED:
+            self._pause(events)
+        elif first.transition is Transition.RESUMED and first.actor:
+            engine.resume_alarms(first.patient, first.actor, first.decided_at_ns)
         elif first.condition in REPORTED:
             failing = first.transition is not Transition.ENDED
             engine.report_part(first.condition, first.detail, failing=failing, now_ns=first.decided_at_ns)
@@ -141,6 +147,15 @@ class _Replay:
             decided = engine.step((), first.position, first.decided_at_ns)
             if [e.number for e in decided] != [e.number for e in events]:
                 _log.warning("replay_differs", position=first.position, journalled=len(events), decided=len(decided))
+
+    def _pause(self, events: list[AlarmEvent]) -> None:
+        first = events[0]
+        if first.condition == ALARMS_PAUSED:
+            length_s = (first.until_ns - first.decided_at_ns) / 1e9
+            self._engine.pause_alarms(first.patient, first.actor, first.detail, length_s, first.decided_at_ns)
+            return
+        for event in events:
+            self._engine.pause_audio(event.alarm_id, event.actor, event.decided_at_ns)
 
     def _read_through(self, position: int, now_ns: int) -> None:
         while self._engine.position < position:
@@ -158,6 +173,8 @@ def _steps(events: list[AlarmEvent]) -> Iterator[list[AlarmEvent]]:
     """Events that were decided together. Commands are decided alone."""
 
     def step(event: AlarmEvent) -> tuple[object, ...]:
+        if event.transition in (Transition.PAUSED, Transition.RESUMED) and event.actor:
+            return event.position, event.decided_at_ns, event.transition, event.patient
         command = event.transition in (Transition.ACKNOWLEDGED, Transition.NOTED) or event.condition in REPORTED
         return event.position, event.decided_at_ns, event.number if command else 0
 
@@ -192,7 +209,7 @@ def _still_open(events: list[AlarmEvent], before: dict[str, _Known]) -> dict[str
     for event in events:
         if event.transition is Transition.ENDED:
             found.pop(event.alarm_id, None)
-        elif event.transition is not Transition.NOTED:
+        elif event.transition is Transition.RAISED or event.alarm_id in found:
             found[event.alarm_id] = _Known.of(event)
     return found
 

@@ -1,6 +1,7 @@
 """The engine's state as bytes, and back. Whoever is no longer on the ward, and rules that are gone, stay behind.
 
-A snapshot of version 1 knew no best values; it is read as one in which none was heard yet.
+A snapshot of version 1 knew no best values; it is read as one in which none was heard yet. Version 2 knew no pauses
+and no alarms that come and go, and had one alarm for each silent device where there is one for the bed now.
 """
 
 from __future__ import annotations
@@ -11,17 +12,19 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from alerts.alarms import Alarm, Key
+from alerts.alarms import Alarm, Pause
+from alerts.chatter import CHATTER
 from alerts.conditions import Tracker
 from alerts.engine import Engine
-from alerts.events import CLOCK_UNTRUSTED, GATEWAY_DOWN, JUDGE_DOWN, NO_DATA, REPORTED, Kind
+from alerts.events import CLOCK_UNTRUSTED, GATEWAY_DOWN, JUDGE_DOWN, NO_DATA, REPORTED, Key, Kind
 from alerts.limits import Preset
 from alerts.links import Gateway
 from alerts.streams import STATE_DTYPE
 from vitals.errors import MalformedMessageError
 from vitals.ward import Ward
 
-_VERSION: Final = 2
+_VERSION: Final = 3
+_BEFORE_PAUSES: Final = 2
 _BEFORE_BEST: Final = 1
 _STATE_BEFORE_BEST: Final = np.dtype([(name, STATE_DTYPE[name]) for name in (STATE_DTYPE.names or ())[:-1]])
 
@@ -50,6 +53,9 @@ class Snapshot(Struct, array_like=True, frozen=True):
     gateways: list[Gateway]
     down: set[int]
     silent_slots: set[int]
+    pauses: list[Pause] = []
+    came_ns: list[tuple[Key, list[int]]] = []
+    quiet_since_ns: list[tuple[Key, int]] = []
 
 
 _DECODER: Final = msgspec.msgpack.Decoder(Snapshot)
@@ -78,6 +84,9 @@ def encode_snapshot(engine: Engine, now_ns: int) -> bytes:
             links.gateways,
             links.down,
             links.silent_slots,
+            list(engine.book.pauses.values()),
+            list(engine.book.chatter.came_ns.items()),
+            list(engine.book.chatter.quiet_since_ns.items()),
         )
     )
 
@@ -86,7 +95,7 @@ def decode_snapshot(payload: bytes) -> Snapshot:
     """Read a snapshot; raises `MalformedMessageError` for anything that `encode_snapshot` did not write."""
     try:
         version = msgspec.msgpack.decode(payload)[0]
-        if version not in (_VERSION, _BEFORE_BEST):
+        if version not in (_VERSION, _BEFORE_PAUSES, _BEFORE_BEST):
             raise MalformedMessageError("unknown_version", "version", f"a snapshot of version {version!r}")
         snapshot = _DECODER.decode(payload)
         if version == _BEFORE_BEST:
@@ -150,6 +159,10 @@ def _restore_alarms(engine: Engine, snapshot: Snapshot) -> None:
     voting = _voting(engine)
     patients = {p.patient for p in engine.ward.patients}
     silent = {engine.table.slots[s] for s in engine.links.silent_slots}
+    book = engine.book
+    book.pauses = {pause.patient: pause for pause in snapshot.pauses if pause.patient in patients}
+    book.chatter.came_ns.update(snapshot.came_ns)
+    book.chatter.quiet_since_ns.update(snapshot.quiet_since_ns)
     for alarm in snapshot.alarms:
         key = alarm.key
         if key.patient and key.patient not in patients:
@@ -160,7 +173,7 @@ def _restore_alarms(engine: Engine, snapshot: Snapshot) -> None:
             keep = True
         else:
             latched = not alarm.votes
-            alarm.votes = {s: p for s, p in alarm.votes.items() if (key, s) in voting}
+            alarm.votes = {s: p for s, p in alarm.votes.items() if s == CHATTER or (key, s) in voting}
             keep = latched or bool(alarm.votes)
         if keep:
             engine.book.reopen(alarm)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from alerts.alarm_signals import is_audible
-from alerts.alarms import Alarm
+from alerts.alarms import Alarm, Pause
 from alerts.events import Priority
 from alerts.links import Links
 from alerts.readings import Row, read
 from alerts.streams import StreamTable
-from alerts.view import Tile, TileVital
+from alerts.view import OpenAlarm, PausedAlarms, Tile, TileVital
 from vitals.model import VITAL_BY_NAME, Reason, Vital
 from vitals.ward import Patient
 
@@ -39,7 +39,13 @@ class _Worst:
 
 
 def tiles(
-    patients: Iterable[Patient], table: StreamTable, links: Links, alarms: Iterable[Alarm], now_ns: int
+    patients: Iterable[Patient],
+    table: StreamTable,
+    links: Links,
+    alarms: Iterable[Alarm],
+    now_ns: int,
+    *,
+    pauses: Mapping[str, Pause],
 ) -> Iterator[Tile]:
     """One tile per patient, in the order given."""
     by_patient, by_bed = _worst_alarms(alarms)
@@ -59,7 +65,39 @@ def tiles(
             priority=worst.priority,
             acknowledged=worst.acknowledged,
             sources=said.sources,
+            paused=_paused(pauses.get(patient.patient)),
         )
+
+
+def open_alarm(alarm: Alarm, bed: str) -> OpenAlarm:
+    """The form of an alarm that a screen shows."""
+    key, finding = alarm.key, alarm.finding
+    return OpenAlarm(
+        alarm_id=alarm.alarm_id,
+        patient=key.patient,
+        bed=bed,
+        kind=finding.kind,
+        condition=key.condition,
+        priority=alarm.priority,
+        raised_at_ns=alarm.raised_at_ns,
+        value=finding.value,
+        limit=finding.limit,
+        reason=finding.reason,
+        device=key.device or finding.device,
+        gateway=key.gateway,
+        detail=key.channel or finding.detail,
+        beds=finding.beds,
+        audible=is_audible(alarm.signal),
+        announced=alarm.announced,
+        acknowledged_by=alarm.acknowledged_by,
+        acknowledged_at_ns=alarm.acknowledged_at_ns,
+        paused_by=alarm.paused_by,
+        paused_until_ns=alarm.paused_until_ns,
+    )
+
+
+def _paused(pause: Pause | None) -> PausedAlarms | None:
+    return None if pause is None else PausedAlarms(pause.until_ns, pause.actor, pause.reason)
 
 
 def without_server(tile: Tile) -> Tile:

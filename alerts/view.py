@@ -81,6 +81,16 @@ class Tile:
     priority: Priority | None
     acknowledged: bool
     sources: tuple[TileVital, ...] = ()
+    paused: PausedAlarms | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PausedAlarms:
+    """All alarms of a patient are quiet until `until_ns`: by whom and why."""
+
+    until_ns: int
+    actor: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +99,7 @@ class OpenAlarm:
 
     `patient` and `bed` are empty for a gateway's or a channel's alarm. `raised_at_ns`: event time. `value`, `limit`:
     of the latest transition. `audible`: its signal calls (not acknowledged). `announced`: `False` while it rests on
-    old data only.
+    old data only. `paused_until_ns`: when its pause ends by itself, 0 without one.
     """
 
     alarm_id: str
@@ -110,3 +120,5 @@ class OpenAlarm:
     announced: bool
     acknowledged_by: str
     acknowledged_at_ns: int | None
+    paused_by: str = ""
+    paused_until_ns: int = 0

@@ -12,9 +12,9 @@ from typing import Final
 
 import numpy as np
 
-from alerts.alarms import AlarmBook, Finding, Key
+from alerts.alarms import AlarmBook, Finding
 from alerts.conditions import MOST_COVER_NS, ConditionState, Tracker, covered_ns, observe
-from alerts.events import DEVICES_DISAGREE, Kind, Priority
+from alerts.events import DEVICES_DISAGREE, Key, Kind, Priority
 from alerts.limits import Rule, Source
 from alerts.screening import Screened
 from alerts.streams import Indices, StreamTable

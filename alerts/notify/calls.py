@@ -17,7 +17,7 @@ _BECAUSE: Final = {
     Why.NOT_REACHED: "Those who were called before could not be reached.",
     Why.REMINDER: "Still not acknowledged.",
 }
-_SETTLED: Final = (Transition.ENDED, Transition.ACKNOWLEDGED)
+_SETTLED: Final = (Transition.ENDED, Transition.ACKNOWLEDGED, Transition.PAUSED)
 
 
 def call_due(channel: str, records: Iterable[tuple[int, AlarmEvent | Call]], zone: ZoneInfo, now_ns: int) -> Due | None:

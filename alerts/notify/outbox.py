@@ -28,7 +28,11 @@ BURST: Final = 5  # more than this many messages waiting: one summary is read so
 FIRST_RETRY_S: Final = 1.0
 MOST_RETRY_S: Final = 30.0
 FAILING_AFTER_S: Final = 30.0  # undelivered for this long: the other channels say so
-_SETTLED: Final = (Transition.ENDED, Transition.ACKNOWLEDGED)  # nobody needs to be told late of these
+_SETTLED: Final = (
+    Transition.ENDED,
+    Transition.ACKNOWLEDGED,
+    Transition.PAUSED,
+)  # nobody needs to be told late of these
 EXPIRE_AFTER_S: Final = 3_600.0  # undelivered for this long: recorded as expired, and the channel moves on
 
 

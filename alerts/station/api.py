@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from alerts.alarms import Acknowledged
+from alerts.attention import Acknowledged
 from alerts.station.board import Board
 from vitals.errors import WardlightError
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from alerts.alarms import Acknowledged
+from alerts.attention import Acknowledged
 from alerts.station.snapshot import STALE_AFTER_S, Snapshot, show_alarms, show_tiles
 from alerts.station.words import clock_with_seconds
 from alerts.view import OpenAlarm, Tile

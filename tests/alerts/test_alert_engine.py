@@ -6,7 +6,7 @@ import pytest
 from alert_world import T0, S, World, block, preset, second, single_device_ward, told, ward
 from msgspec import structs
 
-from alerts.alarms import Acknowledged
+from alerts.attention import Acknowledged
 from alerts.engine import Engine
 from alerts.events import Priority, Transition
 from vitals.model import ClockSource, ClockTrust, GatewayStatus, Presence, Quality, Reason, Vital

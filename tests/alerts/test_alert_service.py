@@ -9,8 +9,8 @@ import pytest
 from alert_desk import Desk, running, until
 from alert_world import T0, S, preset, single_device_ward, told
 
-from alerts.alarms import Acknowledged
 from alerts.app import AlertService
+from alerts.attention import Acknowledged
 from alerts.events import AlarmEvent, Priority
 from alerts.notify.channels import RecordChannel
 from alerts.notify.message import Message

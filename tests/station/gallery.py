@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from starlette.applications import Starlette
 
-from alerts.alarms import Acknowledged
+from alerts.attention import Acknowledged
 from alerts.events import AlarmEvent, Kind, Priority, Transition
 from alerts.limits import Level, Rule, Rules, Source
 from alerts.station.app import create_app, serve_station
