@@ -1,7 +1,7 @@
-"""What a rehearsal is held against: the episodes in which a patient truly was beyond a stated limit for a minute. Pure.
+"""What a rehearsal is held against: episodes in which a patient was beyond a stated limit for a minute. Pure.
 
-They are found in what the devices themselves said, as received, and independently of the engine that is rehearsed: a run
-of readings beyond the limit, in the readings that ingest did not find doubtful. Runs of several devices of one
+They are found in what the devices themselves said, as received, and independently of the engine that is rehearsed: a
+run of readings beyond the limit, in the readings that ingest did not find doubtful. Runs of several devices of one
 patient that overlap are one episode.
 """
 

@@ -2,15 +2,15 @@
 
     outcome = rehearse(recorded, Variant("proposed", preset))
 
-It is the engine itself that is fed, in steps of `STEP_NS` and as if live. What a rehearsal cannot show: acknowledgements,
-gateways that are down and late messages, because recorded days hold readings and nothing else. Every patient has a
-gateway of their own here, and what is raised after a patient's last reading is not counted.
+It is the engine itself that is fed, in steps of `STEP_NS` and as if live. What a rehearsal cannot show:
+acknowledgements, gateways that are down and late messages, because recorded days hold readings and nothing else. Every
+patient has a gateway of their own here, and what is raised after a patient's last reading is not counted.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -21,12 +21,12 @@ from alerts.adaptive import Adaptive, baselines, overrides
 from alerts.engine import Engine
 from alerts.events import AlarmEvent
 from alerts.limits import Preset, VitalLimits, limits_of
-from alerts.reference import Episode, Verdict, delay_ns, verdict
+from alerts.reference import Episode, Verdict, delay_ns, family_of, verdict
 from alerts.snapshot import decode_snapshot, encode_snapshot, restore
 from alerts.spans import AlarmSpan, spans_of
 from vitals.columns import Rows, SampleBlock
 from vitals.derived import is_virtual
-from vitals.model import Quality, Reason
+from vitals.model import Quality, Reason, Vital
 from vitals.ward import Patient, Ward
 
 STEP_NS: Final = 10_000_000_000  # well inside the live window; event times do not depend on it
@@ -107,6 +107,13 @@ def changed(preset: Preset, fields: Mapping[tuple[str, str], float]) -> Preset:
     for (vital, name), value in fields.items():
         given.setdefault(vital, {})[name] = value
     return msgspec.structs.replace(preset, vitals=limits_of(preset, "of the grid", given))
+
+
+def only(recorded: Recorded, vitals: Collection[Vital]) -> Recorded:
+    """The days with nothing but readings that are judged as one of `vitals`."""
+    kept = [vital for vital in Vital if vital in vitals or family_of(vital) in vitals]
+    rows = recorded.block.rows
+    return Recorded(recorded.ward, replace(recorded.block, rows=rows[np.isin(rows["vital"], kept)]))
 
 
 def as_received(block: SampleBlock) -> SampleBlock:
@@ -198,7 +205,8 @@ class _Run:
     def _rows_until(self, patient: str, until_ns: int) -> Rows:
         rows = self._block.rows[: int(np.searchsorted(self._block.rows["sampled_at_ns"], until_ns))]
         own = np.array([name == patient for name in self._block.patients], np.bool_)
-        return rows[own[rows["device"]]]
+        chosen: Rows = rows[own[rows["device"]]]
+        return chosen
 
 
 def with_limits(ward: Ward, limits: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Ward:

@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "gateway": ("gateway", "app"),
     "simulate": ("simulate_ble", "app"),
     "replay": ("replay", "replay_command"),
+    "rehearse": ("rehearse", "rehearse_command"),
     "alarms": ("alarms", "alarms_command"),
     "export": ("export", "export_command"),
     "decode": ("decode", "decode_command"),

@@ -1,4 +1,4 @@
-"""What `wardlight rehearse` replays: recordings in a folder, judged as ingest judges them, or the embedded store's days."""
+"""What `wardlight rehearse` replays: recordings, judged as ingest judges them, or days of the embedded store."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def recorded_of(
     ward = replay_ward(recordings)
     judging = _Judging(recordings, [p.patient for p in ward.patients], shift or {})
     longest_s = max(recording.duration_s for recording in recordings)
-    parts = []
+    parts: list[SampleBlock] = []
     for second in range(0, longest_s, SLICE_S):
         parts += judging.judged(second)
         advance(min(1.0, (second + SLICE_S) / longest_s))
