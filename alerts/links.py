@@ -1,19 +1,22 @@
 """What silence means: gateways that are down, devices that send nothing, clocks that cannot be trusted.
 
-A silent gateway is one alarm that lists its beds; the devices behind it raise none of their own. Everything else that
-is silent is an alarm of the device, with the reason that is known.
+A silent gateway is one alarm that lists its beds; the devices behind it raise none of their own (`alerts.causes`). So
+is a radio that hears nobody, and so are all gateways that fell silent together. Any other silence is one alarm of the
+bed that names its devices, with the reason that is known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from alerts.alarms import AlarmBook, Finding
-from alerts.events import CLOCK_UNTRUSTED, GATEWAY_DOWN, NO_DATA, Key, Kind, Priority
+from alerts.causes import COUNTED_WITH, LEAST, TOGETHER_NS, cause_of, fell_together
+from alerts.events import CLOCK_UNTRUSTED, GATEWAY_DOWN, INTAKE_DOWN, NO_DATA, RADIO_DOWN, Key, Kind, Priority
 from alerts.limits import Preset
 from alerts.streams import NEVER, Bools, StreamTable
 from vitals.model import ClockSource, GatewayStatus, Presence, Reason, Vital
@@ -34,6 +37,7 @@ class Gateway:
     online_since_ns: int = NEVER
     presence: int = Presence.ONLINE
     untrusted_since_ns: int = NEVER
+    radio_problem: str = ""  # as it tells itself
 
 
 class Links:
@@ -47,6 +51,8 @@ class Links:
         self.gateways: list[Gateway] = []
         self._index: dict[str, int] = {}
         self.down: set[int] = set()
+        self.deaf: set[int] = set()  # gateways whose radio hears nobody
+        self.all_down = False
         self.silent_slots: set[int] = set()
         self.expected: dict[int, str] = {}  # slot → bed: the devices that the ward assigns
 
@@ -79,6 +85,8 @@ class Links:
             clock = status.clock
             trusted = clock.source is ClockSource.SYNCHRONISED and clock.uncertainty_ms <= MOST_UNCERTAIN_MS
             self._trust(gateway, arrived_at_ns, trusted=trusted)
+            problems = status.health.problems if status.health is not None else ()
+            gateway.radio_problem = next((p for p in problems if p.startswith("radio: ")), "")
         gateway.presence = status.presence
 
     @staticmethod
@@ -110,16 +118,40 @@ class Links:
         silent = [i for i, gateway in enumerate(self.gateways) if now_ns - gateway.data_ns > technical.delay_ns]
         down = {i for i in silent if self._is_down(i, self.gateways[i], now_ns)}
         down |= {i for i in self.down if self._is_catching_up(i, now_ns)}
+        self._judge_intake(down, now_ns)
         for index in sorted(down | self.down):
             gateway = self.gateways[index]
             key = Key(GATEWAY_DOWN, gateway=gateway.name)
             if index not in down:
                 self._book.vote(key, gateway.name, 0, Finding(Kind.TECHNICAL, max(gateway.data_ns, gateway.status_ns)))
+            elif cause := cause_of(GATEWAY_DOWN, (INTAKE_DOWN,) if self.all_down else ()):
+                finding = Finding(Kind.TECHNICAL, now_ns, detail=COUNTED_WITH[cause])
+                self._book.vote(key, gateway.name, 0, finding)
             elif not self._book.has(key) and (beds := self._unmonitored_beds(index, now_ns)):
                 at_ns = max(gateway.data_ns, self.since_ns) + technical.delay_ns
                 finding = Finding(Kind.TECHNICAL, at_ns, reason=Reason.GATEWAY_DOWN, beds=beds)
                 self._book.vote(key, gateway.name, technical.level, finding)
         self.down = down
+
+    def _judge_intake(self, down: set[int], now_ns: int) -> None:
+        """All gateways silent since the same moment: one alarm of what is above them."""
+        technical = self._preset.technical[GATEWAY_DOWN]
+        key = Key(INTAKE_DOWN)
+        known = {i for i, gateway in enumerate(self.gateways) if gateway.data_ns != NEVER and self._slots_behind(i)}
+        if self.all_down:
+            self.all_down = known <= down
+            if not self.all_down:
+                self._book.vote(key, INTAKE_DOWN, 0, Finding(Kind.TECHNICAL, now_ns))
+        elif down:
+            almost_ns = technical.delay_ns - TOGETHER_NS
+            nearly = {i for i in known - down if now_ns - self.gateways[i].data_ns > max(almost_ns, 0)}
+            fallen = down | {i for i in nearly if self._is_down(i, self.gateways[i], now_ns)}
+            beds = sorted({bed for i in known for bed in self._unmonitored_beds(i, now_ns)})
+            self.all_down = known <= fallen and fell_together([self.gateways[i].data_ns for i in known]) and bool(beds)
+            if self.all_down:
+                down |= known
+                finding = Finding(Kind.TECHNICAL, now_ns, reason=Reason.GATEWAY_DOWN, beds=tuple(beds))
+                self._book.vote(key, INTAKE_DOWN, technical.level, finding)
 
     def _is_down(self, index: int, gateway: Gateway, now_ns: int) -> bool:
         """Whether a gateway that brings no data is to be called down."""
@@ -168,15 +200,81 @@ class Links:
         due = stale & (now_ns - self.since_ns > technical.delay_ns)
         behind_down = np.isin(state["gateway"], sorted(self.down)) if self.down else np.zeros(len(state), np.bool_)
         silent = {int(s) for s in np.unique(state["slot"][due & ~behind_down])} | self._never_seen(now_ns)
-        excused = {int(s) for s in np.unique(state["slot"][stale & behind_down])}
+        behind = {int(s) for s in np.unique(state["slot"][stale & behind_down])}
         still = {int(s) for s in np.unique(state["slot"][stale])}
-        for slot in sorted(silent & self.expected.keys()):
-            if slot not in self.silent_slots:
-                self._raise_no_data(slot, now_ns)
-        for slot in sorted(self.silent_slots):
-            if slot in excused or slot not in self.expected or (slot not in still and slot not in silent):
-                detail = "counted with its gateway" if slot in excused else ""
-                self._end_no_data(slot, now_ns, detail)
+        self._judge_radios(due, now_ns)
+        deaf = {slot for gateway in self.deaf for slot in self._slots_behind(gateway)}
+        excused = dict.fromkeys(behind, GATEWAY_DOWN) | dict.fromkeys(deaf, RADIO_DOWN)
+        kept = {s for s in self.silent_slots if s in still}  # after a restart: silent before, and not heard since
+        self._state_silence(((silent | kept) & self.expected.keys()) - excused.keys(), excused, now_ns)
+
+    def _state_silence(self, silent: set[int], excused: Mapping[int, str], now_ns: int) -> None:
+        """One alarm for each bed that has silent devices."""
+        if silent == self.silent_slots:
+            return
+        by_patient: defaultdict[str, set[int]] = defaultdict(set)
+        for slot in silent:
+            by_patient[self._table.slots[slot][0]].add(slot)
+        changed = {self._table.slots[slot][0] for slot in silent ^ self.silent_slots}
+        for patient in sorted(changed):
+            key, slots = Key(NO_DATA, patient), sorted(by_patient[patient])
+            if slots:
+                self._book.restate(key, self._votes(slots), self._silence(slots, now_ns))
+            else:
+                before = [s for s in sorted(self.silent_slots) if self._table.slots[s][0] == patient]
+                cause = next((excused[s] for s in before if s in excused), "")
+                devices = ", ".join(self._table.slots[s][1] for s in before)
+                finding = Finding(Kind.TECHNICAL, now_ns, device=devices, detail=COUNTED_WITH.get(cause, ""))
+                self._book.restate(key, {}, finding)
+        self.silent_slots = silent
+
+    def _votes(self, slots: list[int]) -> dict[str, int]:
+        level = self._preset.technical[NO_DATA].level
+        reasons = {self._table.slots[slot][1]: self.reason(slot) for slot in slots}
+        return {d: Priority.LOW if reason is Reason.NEVER_SEEN else level for d, reason in reasons.items()}
+
+    def _silence(self, slots: list[int], now_ns: int) -> Finding:
+        """Of a bed: its silent devices, since when the first of them is silent, and why the worst one is."""
+        delay_ns = self._preset.technical[NO_DATA].delay_ns
+        at_ns = min(min(now_ns, max(self._heard_ns(slot), self.since_ns) + delay_ns) for slot in slots)
+        reasons = {self.reason(slot) for slot in slots}
+        seen = reasons - {Reason.NEVER_SEEN}
+        devices = ", ".join(self._table.slots[slot][1] for slot in slots)
+        return Finding(Kind.TECHNICAL, at_ns, reason=max(seen or reasons), device=devices)
+
+    def _heard_ns(self, slot: int) -> int:
+        """When the first of a device's signals fell silent."""
+        watched = [i for i in self._table.of_slot(slot) if self._table.watched[i]]
+        return min((at for i in watched if (at := int(self._table.state["fresh_at_ns"][i])) != NEVER), default=0)
+
+    # -- radios ------------------------------------------------------------------------------------------------------
+
+    def _judge_radios(self, due: Bools, now_ns: int) -> None:
+        """A gateway that is there and lost all its wearables at once, or says that its radio fails: one alarm."""
+        found = {i for i in range(len(self.gateways)) if i not in self.down and self._is_deaf(i, due)}
+        for index in sorted(found ^ self.deaf):
+            gateway = self.gateways[index]
+            key = Key(RADIO_DOWN, gateway=gateway.name)
+            if index not in found:
+                detail = COUNTED_WITH[GATEWAY_DOWN] if index in self.down else ""
+                self._book.vote(key, gateway.name, 0, Finding(Kind.TECHNICAL, now_ns, detail=detail))
+            elif beds := self._unmonitored_beds(index, now_ns):
+                level = self._preset.technical[GATEWAY_DOWN].level
+                detail = gateway.radio_problem.removeprefix("radio: ")
+                finding = Finding(Kind.TECHNICAL, now_ns, reason=Reason.RADIO_LOST, detail=detail, beds=beds)
+                self._book.vote(key, gateway.name, level, finding)
+        self.deaf = {i for i in found if self._book.has(Key(RADIO_DOWN, gateway=self.gateways[i].name))}
+
+    def _is_deaf(self, gateway: int, due: Bools) -> bool:
+        state = self._table.state[: self._table.size]
+        behind = (state["gateway"] == gateway) & self._table.watched[: self._table.size] & (state["fresh_at_ns"] != 0)
+        if not behind.any() or not due[behind].all():
+            return False
+        if gateway in self.deaf or self.gateways[gateway].radio_problem:
+            return True
+        slots = {int(slot) for slot in state["slot"][behind]} & self.expected.keys()
+        beds = {self.expected[slot] for slot in slots}
+        return len(beds) >= LEAST and fell_together([self._heard_ns(slot) for slot in slots])
 
     def _never_seen(self, now_ns: int) -> set[int]:
         if now_ns - self.since_ns <= self._preset.technical[NO_DATA].delay_ns:
@@ -188,24 +286,6 @@ class Links:
 
     def _was_seen(self, slot: int) -> bool:
         return any(self._table.state["fresh_at_ns"][i] != NEVER for i in self._table.of_slot(slot))
-
-    def _raise_no_data(self, slot: int, now_ns: int) -> None:
-        patient, device = self._table.slots[slot]
-        technical = self._preset.technical[NO_DATA]
-        watched = [i for i in self._table.of_slot(slot) if self._table.watched[i]]
-        seen = [at_ns for i in watched if (at_ns := int(self._table.state["fresh_at_ns"][i])) != NEVER]
-        at_ns = min(now_ns, max(min(seen, default=0), self.since_ns) + technical.delay_ns)
-        reason = self.reason(slot)
-        priority = Priority.LOW if reason is Reason.NEVER_SEEN else technical.level
-        finding = Finding(Kind.TECHNICAL, at_ns, reason=reason, device=device)
-        self._book.vote(Key(NO_DATA, patient, device), device, priority, finding)
-        self.silent_slots.add(slot)
-
-    def _end_no_data(self, slot: int, now_ns: int, detail: str) -> None:
-        patient, device = self._table.slots[slot]
-        finding = Finding(Kind.TECHNICAL, now_ns, device=device, detail=detail)
-        self._book.vote(Key(NO_DATA, patient, device), device, 0, finding)
-        self.silent_slots.discard(slot)
 
     def reason(self, slot: int) -> Reason:
         """Why nothing comes from a device, as far as that is known."""

@@ -12,11 +12,21 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from alerts.alarms import Alarm, Pause
+from alerts.alarms import Alarm, AlarmBook, Pause
 from alerts.chatter import CHATTER
 from alerts.conditions import Tracker
 from alerts.engine import Engine
-from alerts.events import CLOCK_UNTRUSTED, GATEWAY_DOWN, JUDGE_DOWN, NO_DATA, REPORTED, Key, Kind
+from alerts.events import (
+    CLOCK_UNTRUSTED,
+    GATEWAY_DOWN,
+    INTAKE_DOWN,
+    JUDGE_DOWN,
+    NO_DATA,
+    RADIO_DOWN,
+    REPORTED,
+    Key,
+    Kind,
+)
 from alerts.limits import Preset
 from alerts.links import Gateway
 from alerts.streams import STATE_DTYPE
@@ -56,6 +66,8 @@ class Snapshot(Struct, array_like=True, frozen=True):
     pauses: list[Pause] = []
     came_ns: list[tuple[Key, list[int]]] = []
     quiet_since_ns: list[tuple[Key, int]] = []
+    deaf: set[int] = set()
+    all_down: bool = False
 
 
 _DECODER: Final = msgspec.msgpack.Decoder(Snapshot)
@@ -87,6 +99,8 @@ def encode_snapshot(engine: Engine, now_ns: int) -> bytes:
             list(engine.book.pauses.values()),
             list(engine.book.chatter.came_ns.items()),
             list(engine.book.chatter.quiet_since_ns.items()),
+            links.deaf,
+            links.all_down,
         )
     )
 
@@ -126,7 +140,8 @@ def restore(snapshot: Snapshot, ward: Ward, preset: Preset, *, screening: bool =
     engine.walk.late, engine.unassigned = snapshot.late, snapshot.unassigned
     for gateway in snapshot.gateways:
         engine.links.gateways[engine.links.index(gateway.name)] = gateway
-    engine.links.down = set(snapshot.down)
+    engine.links.down, engine.links.deaf = set(snapshot.down), set(snapshot.deaf)
+    engine.links.all_down = snapshot.all_down
     slots = [engine.table.slot(patient, device) for patient, device in snapshot.slots]
     engine.links.silent_slots = {slots[s] for s in snapshot.silent_slots if slots[s] >= 0}
     _restore_streams(engine, snapshot, slots)
@@ -168,8 +183,10 @@ def _restore_alarms(engine: Engine, snapshot: Snapshot) -> None:
         if key.patient and key.patient not in patients:
             continue
         if key.condition == NO_DATA:
-            keep = (key.patient, key.device) in silent
-        elif key.condition in (GATEWAY_DOWN, CLOCK_UNTRUSTED, JUDGE_DOWN, *REPORTED):
+            _make_of_bed(alarm, book)
+            alarm.votes = {device: p for device, p in alarm.votes.items() if (key.patient, device) in silent}
+            keep = bool(alarm.votes) and alarm.key not in book.open
+        elif key.condition in (GATEWAY_DOWN, RADIO_DOWN, INTAKE_DOWN, CLOCK_UNTRUSTED, JUDGE_DOWN, *REPORTED):
             keep = True
         else:
             latched = not alarm.votes
@@ -177,6 +194,16 @@ def _restore_alarms(engine: Engine, snapshot: Snapshot) -> None:
             keep = latched or bool(alarm.votes)
         if keep:
             engine.book.reopen(alarm)
+
+
+def _make_of_bed(alarm: Alarm, book: AlarmBook) -> None:
+    """Make the alarm of a silent device of a version 2 snapshot the bed's; the first of a bed takes in the rest."""
+    if not alarm.key.device:
+        return
+    key = Key(NO_DATA, alarm.key.patient)
+    if key in book.open:
+        book.open[key].votes.update(alarm.votes)
+    alarm.key = key
 
 
 def _voting(engine: Engine) -> set[tuple[Key, str]]:

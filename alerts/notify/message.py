@@ -21,11 +21,13 @@ from alerts.events import (
     DEVICES_DISAGREE,
     ENGINE_DOWN,
     GATEWAY_DOWN,
+    INTAKE_DOWN,
     IRREGULAR_RHYTHM,
     JUDGE_DOWN,
     NO_DATA,
     POOR_SIGNAL,
     PROBE_OFF,
+    RADIO_DOWN,
     AlarmEvent,
     Kind,
     Priority,
@@ -42,6 +44,8 @@ _NAMES: Final = {
     BATTERY_LOW: "battery low",
     NO_DATA: "no data",
     GATEWAY_DOWN: "gateway silent",
+    RADIO_DOWN: "radio hears no wearable",
+    INTAKE_DOWN: "nothing arrives from any gateway",
     CLOCK_UNTRUSTED: "clock not trusted",
     CHANNEL_DOWN: "notifications do not arrive",
     DATABASE_DOWN: "readings do not arrive there",
@@ -57,6 +61,8 @@ _ACTIONS: Final = {
     BATTERY_LOW: "Charge or replace the device soon.",
     NO_DATA: "The patient is not monitored. Check patient and device.",
     GATEWAY_DOWN: "These patients are not monitored. Check them, then the gateway's power and network.",
+    RADIO_DOWN: "These patients are not monitored. Check them, then restart the gateway's radio.",
+    INTAKE_DOWN: "Nobody is monitored. Look at the patients, and call the people who run the server and the network.",
     CLOCK_UNTRUSTED: "Times of its readings may be wrong. Check the gateway's network time.",
     CHANNEL_DOWN: "Look at the station page, and check this channel's service and address.",
     DATABASE_DOWN: "Monitoring and alarms go on; its boards stand still. Tell the people who run the server.",
@@ -156,7 +162,7 @@ def _measured(event: AlarmEvent) -> str:
 
 
 def _because(event: AlarmEvent) -> str:
-    if event.condition == GATEWAY_DOWN and event.beds:
+    if event.beds and not event.bed:
         more = f" and {len(event.beds) - MOST_LISTED} more" if len(event.beds) > MOST_LISTED else ""
         return f"Beds {', '.join(event.beds[:MOST_LISTED])}{more}."
     if event.condition in (ENGINE_DOWN, JUDGE_DOWN):

@@ -32,7 +32,7 @@ _SETTLED: Final = (
     Transition.ENDED,
     Transition.ACKNOWLEDGED,
     Transition.PAUSED,
-)  # nobody needs to be told late of these
+)  # nobody needs to hear late of these
 EXPIRE_AFTER_S: Final = 3_600.0  # undelivered for this long: recorded as expired, and the channel moves on
 
 

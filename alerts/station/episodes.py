@@ -39,7 +39,7 @@ def episodes(events: Iterable[AlarmEvent], still_open: Sequence[OpenAlarm]) -> l
     found: dict[str, Episode] = {alarm.alarm_id: _of_open(alarm) for alarm in still_open}
     is_open = set(found)
     for event in events:
-        if event.alarm_id:  # otherwise an entry of the log that opens no alarm
+        if event.alarm_id and event.transition is not Transition.NOTED:
             found[event.alarm_id] = _after(found.get(event.alarm_id), event, still_open=event.alarm_id in is_open)
     return sorted(found.values(), key=lambda e: -e.start_ns)[:MAX_EPISODES]
 

@@ -180,8 +180,7 @@ def test_a_gateway_that_comes_back_without_a_device_leaves_no_data() -> None:
     assert world.engine.step([(T0 + 40 * S, back)], 99, T0 + 40 * S) == ()
     assert told(world.engine.step([], 99, T0 + 71 * S)) == [
         ("gateway_down", "ended"),
-        ("no_data", "raised"),
-        ("no_data", "raised"),
+        ("radio_down", "raised"),
     ]
 
 
@@ -289,7 +288,7 @@ def test_a_gateway_that_says_it_is_there_is_not_down_because_its_devices_are_sil
         world.position += 1
         world.history += world.engine.step([(T0 + at_s * S, status)], world.position, T0 + at_s * S)
         world.wait(at_s + 29)
-    assert told(world.history) == [("no_data", "raised"), ("no_data", "raised")], "one for each bed, and no flapping"
+    assert told(world.history) == [("radio_down", "raised")], "one for its radio, and no flapping"
     assert ("gateway_down", "raised") in told(world.wait(400)), "when its status stays away too"
 
 
