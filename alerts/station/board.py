@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from alerts.attention import Acknowledged
+from alerts.attention import Acknowledged, Paused
 from alerts.station.snapshot import STALE_AFTER_S, Snapshot, show_alarms, show_tiles
 from alerts.station.words import clock_with_seconds
 from alerts.view import OpenAlarm, Tile
@@ -33,6 +33,18 @@ class LiveView(Protocol):
 
     def acknowledge(self, alarm_id: str, actor: str) -> Acknowledged:
         """Note that `actor` took notice of an open alarm; durable on return. May raise `WardlightError`."""
+        ...
+
+    def pause_audio(self, alarm_id: str, actor: str) -> Paused:
+        """Pause the sound of an open alarm for a while; as `acknowledge`."""
+        ...
+
+    def pause_alarms(self, patient: str, actor: str, reason: str) -> Paused:
+        """Pause all alarms of a patient for a while; as `acknowledge`."""
+        ...
+
+    def resume_alarms(self, patient: str, actor: str) -> Paused:
+        """End such a pause; as `acknowledge`."""
         ...
 
 

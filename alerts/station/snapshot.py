@@ -16,7 +16,7 @@ import msgspec
 from alerts.events import Kind, Priority
 from alerts.notify.message import MARKERS
 from alerts.station import words
-from alerts.view import STALE_NS, OpenAlarm, Tile, TileVital
+from alerts.view import STALE_NS, OpenAlarm, PausedAlarms, Tile, TileVital
 from vitals.model import VITALS, Reason, Vital
 
 PULSES: Final = (Vital.HEART_RATE, Vital.PULSE_RATE)  # one place on the tile: the ECG's if it is current
@@ -71,6 +71,8 @@ class ShownTile(msgspec.Struct, frozen=True):
     since: str
     silent_s: float | None
     battery: str
+    paused: str  # until when, by whom and why all alarms of the patient are paused; empty when they are not
+    paused_s: float  # so long from now
     vitals: list[ShownVital]
     sources: list[ShownSource]
 
@@ -93,6 +95,7 @@ class ShownAlarm(msgspec.Struct, frozen=True):
     audible: bool
     acknowledged: str
     beds: list[str]
+    paused: str  # until when, and by whom
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -154,9 +157,18 @@ def _tile(tile: Tile, alarm: OpenAlarm | None, now_ns: int, zone: tzinfo) -> Sho
         since="" if seen_ns is None else words.clock(seen_ns, zone, now_ns),
         silent_s=None if seen_ns is None else max(0.0, (now_ns - seen_ns) / words.NS),
         battery=_battery(tile.battery_pct),
+        paused=_paused(tile.paused, zone),
+        paused_s=0.0 if tile.paused is None else max(0.0, (tile.paused.until_ns - now_ns) / words.NS),
         vitals=[_vital(vital, now_ns) for vital in _shown(tile.vitals)],
         sources=[_source(source, tile, now_ns) for source in tile.sources],
     )
+
+
+def _paused(paused: PausedAlarms | None, zone: tzinfo) -> str:
+    if paused is None:
+        return ""
+    until = f"until {words.clock_with_seconds(paused.until_ns, zone)} by {paused.actor}"
+    return f"{until} · {paused.reason}" if paused.reason else until
 
 
 def _worn(tile: Tile) -> Vital | None:
@@ -231,6 +243,7 @@ def _alarm(alarm: OpenAlarm, now_ns: int, zone: tzinfo) -> ShownAlarm:
         audible=alarm.audible,
         acknowledged=_acknowledged(alarm, now_ns, zone),
         beds=list(alarm.beds),
+        paused=_alarm_paused(alarm, zone),
     )
 
 
@@ -254,6 +267,12 @@ def _acknowledged(alarm: OpenAlarm, now_ns: int, zone: tzinfo) -> str:
         return ""
     at = words.clock(alarm.acknowledged_at_ns, zone, now_ns)
     return f"{alarm.acknowledged_by or 'somebody'} at {at}"
+
+
+def _alarm_paused(alarm: OpenAlarm, zone: tzinfo) -> str:
+    if not alarm.paused_until_ns:
+        return ""
+    return f"paused until {words.clock_with_seconds(alarm.paused_until_ns, zone)} by {alarm.paused_by}"
 
 
 def _battery(percent: float | None) -> str:

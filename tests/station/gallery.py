@@ -19,11 +19,11 @@ import numpy as np
 import numpy.typing as npt
 from starlette.applications import Starlette
 
-from alerts.attention import Acknowledged
+from alerts.attention import Acknowledged, Paused
 from alerts.events import AlarmEvent, Kind, Priority, Transition
 from alerts.limits import Level, Rule, Rules, Source
 from alerts.station.app import create_app, serve_station
-from alerts.view import Doubt, OpenAlarm, Origin, Tile, TileVital
+from alerts.view import Doubt, OpenAlarm, Origin, PausedAlarms, Tile, TileVital
 from vitals.model import Quality, Reason, Vital
 
 NS = 1_000_000_000
@@ -138,10 +138,11 @@ class PretendedWard:
         self.acknowledged: list[tuple[str, str]] = []
         self.says = ""  # what keeps the server itself from watching
         begun_ns = now_ns()
+        self.paused: dict[str, PausedAlarms] = {}
         self._alarms = {alarm_id: self._alarm(alarm_id, begun_ns) for alarm_id in OPEN}
 
     def tiles(self) -> list[Tile]:
-        return [self._tile(bed) for bed in self.beds]
+        return [replace(self._tile(bed), paused=self.paused.get(bed.patient)) for bed in self.beds]
 
     def trouble(self) -> str:
         return self.says
@@ -159,6 +160,25 @@ class PretendedWard:
             self._alarms[alarm_id], audible=False, acknowledged_by=actor, acknowledged_at_ns=self.now_ns()
         )
         return Acknowledged.ACCEPTED
+
+    def pause_audio(self, alarm_id: str, actor: str) -> Paused:
+        if alarm_id not in self._alarms:
+            return Paused.UNKNOWN
+        if not self._alarms[alarm_id].audible:
+            return Paused.NOTHING
+        until_ns = self.now_ns() + 120 * NS
+        found = replace(self._alarms[alarm_id], audible=False, paused_by=actor, paused_until_ns=until_ns)
+        self._alarms[alarm_id] = found
+        return Paused.ACCEPTED
+
+    def pause_alarms(self, patient: str, actor: str, reason: str) -> Paused:
+        if all(bed.patient != patient for bed in self.beds):
+            return Paused.UNKNOWN
+        self.paused[patient] = PausedAlarms(self.now_ns() + 120 * NS, actor, reason)
+        return Paused.ACCEPTED
+
+    def resume_alarms(self, patient: str, actor: str) -> Paused:
+        return Paused.ACCEPTED if self.paused.pop(patient, None) else Paused.NOTHING
 
     def end(self, alarm_id: str) -> None:
         """The condition of an alarm is over."""

@@ -73,11 +73,12 @@ export class Alarms {
       limit: alarm.limit && `limit ${alarm.limit}`,
       detail: alarm.detail,
       acknowledged: alarm.acknowledged && `✓ acknowledged by ${alarm.acknowledged}`,
+      quiet: alarm.paused,
       failed: this.#failed.get(alarm.id) ?? "",
     };
     for (const [name, text] of Object.entries(texts)) setText(row.querySelector(`.${name}`), text);
     const button = row.querySelector("button");
-    button.hidden = !alarm.audible;
+    button.hidden = !alarm.audible && !alarm.paused;
     setText(button, this.#busy.has(alarm.id) ? "Sending …" : "Acknowledge");
     button.setAttribute("aria-label", `Acknowledge ${alarm.bed} ${alarm.title}`);
   }
@@ -143,7 +144,7 @@ export class Alarms {
   }
 }
 
-async function explanation(response) {
+export async function explanation(response) {
   const text = await response.text();
   try {
     return JSON.parse(text).error;

@@ -3,6 +3,7 @@
 import { Alarms } from "./alarms.js";
 import { Link } from "./link.js";
 import { duration, flashTogether, setText, setUpSettings, showTrouble } from "./screen.js";
+import { Pausing } from "./pause.js";
 import { Sources } from "./sources.js";
 import { Tiles } from "./tiles.js";
 
@@ -21,6 +22,7 @@ function show(snapshot) {
   const bed = own[0]?.bed;
   tiles.show(own, snapshot.stale_after_s);
   sources.show(own[0]?.sources ?? [], snapshot.stale_after_s);
+  pausing.show(own[0]);
   showTrouble(snapshot.trouble);
   alarms.show(snapshot.alarms.filter((alarm) => alarm.patient === patient || alarm.beds.includes(bed)));
   setText(document.getElementById("clock"), snapshot.clock);
@@ -74,7 +76,9 @@ const link = new Link(show, (ageS) => {
   tiles.tick(ageS);
   sources.tick(ageS);
   alarms.tick(ageS);
+  pausing.tick();
   judgeRecord();
 });
 const alarms = new Alarms(document.getElementById("alarms"), link);
+const pausing = new Pausing(patient, link);
 refresh();

@@ -32,6 +32,11 @@ export class Tiles {
     });
     const told = [...notes].map(([note, labels]) => `${labels.join(", ")}: ${note}`);
     setText(element.querySelector(".notes"), told.join(". "));
+    const paused = element.querySelector(".paused");
+    const leftS = Math.max(0, tile.paused_s - newsAgeS);
+    setText(paused.firstElementChild, tile.paused ? `ALARMS PAUSED ${duration(Math.ceil(leftS))}` : "");
+    setText(paused.lastElementChild, tile.paused);
+    element.classList.toggle("has-pause", tile.paused !== "");
     const silence = element.querySelector(".silence");
     const silentS = tile.silent_s === null ? null : tile.silent_s + newsAgeS;
     const why = current ? "" : tile.why || (silentS === null ? "no device heard yet" : "no data");
@@ -51,7 +56,8 @@ function fill(element, tile) {
   const state = tile.priority || "calm";
   const kept = element.classList.contains("silent") ? " silent" : "";
   const technical = tile.technical ? " technical" : "";
-  setClass(element, `tile ${state}${tile.acknowledged ? " taken" : ""}${technical}${kept}`);
+  const paused = tile.paused ? " has-pause" : "";
+  setClass(element, `tile ${state}${tile.acknowledged ? " taken" : ""}${technical}${paused}${kept}`);
   setText(element.querySelector(".bed"), tile.bed);
   setText(element.querySelector(".patient"), tile.patient);
   setText(element.querySelector(".marker"), tile.marker);
