@@ -66,8 +66,8 @@ class BerryDriver:
         if uuid != berrymed.NOTIFY:
             return state, Heard()
         stream, found, skipped = state.stream.feed(data)
-        state, waves = _pulse_wave(replace(state, stream=stream), found, at_monotonic_ns)
-        state, samples = _numbers(state, found, at_monotonic_ns)
+        pleth, waves = _pulse_wave(state.pleth, found, at_monotonic_ns)
+        state, samples = _numbers(replace(state, stream=stream, pleth=pleth), found, at_monotonic_ns)
         malformed = (f"sync in {uuid}: {skipped} bytes belong to no packet ({data[:20].hex()})",) if skipped else ()
         return state, Heard(samples, waves, notes=_versions(found), malformed=malformed)
 
@@ -87,9 +87,9 @@ def _numbers(state: BerryState, found: Sequence[Found], at_ns: int) -> tuple[Ber
     if said is None:
         return state, ()
     cadence, due = state.numbers.tell(at_ns)
-    state = replace(state, numbers=cadence)
     if not due:
         return state, ()
+    state = replace(state, numbers=cadence)
     values: dict[Vital, float | None] = {Vital.SPO2: said.spo2_pct, Vital.PULSE_RATE: said.pulse_rate}
     if isinstance(said, BerryFrame):
         values[Vital.PERFUSION_INDEX] = None if said.perfusion_permille is None else said.perfusion_permille / 10
@@ -108,9 +108,9 @@ def _sample(vital: Vital, value: float | None, said: BciPacket | BerryFrame, at_
     return reading(vital, at_ns, value, Reason.NO_READING if value is None else Reason.PRESENT, _quality(said))
 
 
-def _pulse_wave(state: BerryState, found: Sequence[Found], at_ns: int) -> tuple[BerryState, tuple[HeardWave, ...]]:
+def _pulse_wave(pleth: CountedTrace, found: Sequence[Found], at_ns: int) -> tuple[CountedTrace, tuple[HeardWave, ...]]:
     """All samples; where a packet has none there is a gap."""
-    pleth, waves = state.pleth, list[HeardWave]()
+    waves = list[HeardWave]()
     sampled = list(filter(_samples_pleth, found))
     behind = len(sampled)
     for (rate_hz, missing), packets in groupby(sampled, _rate_and_lack):
@@ -125,7 +125,7 @@ def _pulse_wave(state: BerryState, found: Sequence[Found], at_ns: int) -> tuple[
             rows = [(each.pleth or 0,) for each in group]
             pleth, blocks = pleth.add(rows, at_ns, max(map(_quality, group)), behind=behind)
         waves += blocks
-    return replace(state, pleth=pleth), tuple(waves)
+    return pleth, tuple(waves)
 
 
 def _samples_pleth(said: Found) -> TypeGuard[BciPacket | BerryFrame]:

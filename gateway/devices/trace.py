@@ -49,10 +49,9 @@ class Trace:
         if self.rows and abs(started_ns - self.due_ns) > APART_NS:
             trace, ended = self.end()
             blocks.extend(ended)
-        if not trace.rows:
-            trace = replace(trace, started_ns=started_ns, quality=quality)
         waiting = len(trace.rows)
-        trace = replace(trace, rows=(*trace.rows, *rows), quality=max(trace.quality, quality))
+        begun_ns, worst = (trace.started_ns, max(trace.quality, quality)) if waiting else (started_ns, quality)
+        trace = replace(trace, rows=(*trace.rows, *rows), started_ns=begun_ns, quality=worst)
         whole = round(self.sample_rate_hz)
         while len(trace.rows) >= whole:
             blocks.extend(trace.blocks(whole))

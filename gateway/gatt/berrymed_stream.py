@@ -10,7 +10,7 @@ end of a BERRY frame: finding into step costs 30 ms.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from gateway.gatt.bci import PACKET_BYTES, BciPacket
@@ -20,6 +20,8 @@ from gateway.gatt.frame import FrameError
 Found: TypeAlias = BciPacket | BerryFrame | BerryVersion
 
 EVIDENCE: Final = 4 * PACKET_BYTES + 1  # bytes that look like BCI until it is believed
+_PATTERN: Final = (b"\1" + bytes(PACKET_BYTES - 1)) * 4 + b"\1"  # the highest bits of so many packets
+_HIGHEST_BITS: Final = bytes(byte >> 7 for byte in range(256))
 UNCERTAIN: Final = 3 * PACKET_BYTES  # of them that may still belong to a BERRY frame
 
 
@@ -48,7 +50,7 @@ class BerryStream:
                 skipped += size
                 in_step = False
             at += size
-        return replace(self, rest=held[at:], in_step=in_step), tuple(found), skipped
+        return BerryStream(held[at:], in_step), tuple(found), skipped
 
 
 def _next(held: bytes, *, in_step: bool) -> tuple[int, Found | None]:
@@ -78,4 +80,4 @@ def _berry(held: bytes) -> tuple[int, Found | None]:
 
 def _may_be_bci(held: bytes) -> bool:
     """Whether `held`, which may be cut anywhere, is the front of packets that follow one another."""
-    return all((byte >= 0x80) == (place % PACKET_BYTES == 0) for place, byte in enumerate(held))
+    return held.translate(_HIGHEST_BITS) == _PATTERN[: len(held)]
