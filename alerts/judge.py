@@ -1,7 +1,8 @@
-"""Whether ingest still makes best values: while devices go on telling a vital, its best value must go on too.
+"""Whether ingest still makes best values: while several devices tell a vital, its best value must go on too.
 
 The devices' own values speak for the patient five seconds after the best one stopped (`StreamTable.speaks`); here
-people are told, by one technical alarm for the ward that lists its beds. Where there never was one, none is missed.
+people are told, by one technical alarm for the ward that lists its beds. Where there never was one, none is missed; nor
+where one device tells the vital, which speaks for itself as long as it is not doubted (docs/decisions/0010).
 """
 
 from __future__ import annotations
@@ -47,14 +48,16 @@ class JudgeWatch:
             alarm.finding = replace(alarm.finding, detail=finding.detail)
 
     def _lost(self, now_ns: int) -> set[str]:
-        """The patients of whom a device has values now and whose best value stays away."""
+        """The patients of whom several devices have values now and whose best value stays away."""
         table = self._table
         state, best_of = table.state[: table.size], table.best_of[: table.size]
         own = np.flatnonzero((best_of >= 0) & ~table.virtual[: table.size])
         valid_ns, quality = state["valid_at_ns"][own], state["quality"][own]
         behind = valid_ns - state["fresh_at_ns"][best_of[own]] > SILENT_NS
         sure = (now_ns - valid_ns <= CURRENT_NS) & (quality != Quality.TEST) & (quality != Quality.UNUSABLE)
-        return {table.slots[int(slot)][0] for slot in np.unique(state["slot"][own[behind & sure]])}
+        lost = own[behind & sure]
+        several = np.bincount(best_of[lost], minlength=1)[best_of[lost]] > 1
+        return {table.slots[int(slot)][0] for slot in np.unique(state["slot"][lost[several]])}
 
     def _listed(self, patients: set[str]) -> str:
         beds = sorted(self._beds.get(patient, "") for patient in patients)

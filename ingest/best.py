@@ -15,6 +15,9 @@ vital          sources, best method first                                       
 `resp_rate`    the device's own; that of a pulse wave                                          5 /min
 =============  ==============================================================================  ======================
 
+A source that is alone and taken at its word speaks for itself: then there is no best value, which would only repeat it.
+It is there as soon as a second source speaks, or what the one says is doubted, until 60 s after.
+
 What a wearable's own pulse wave shows lowers the trust in its own pulse rate and SpO2: with a wave that is not usable
 they are doubtful, and where it shows no skin, a missing number is missing because the probe is off. Readings in test
 mode are no readings. Devices that nobody wears have no part in this.
@@ -89,10 +92,14 @@ class _News:
 
 
 class BestValues:
-    """See the module's text. `capacity`: pairs of patient and device; when all are taken everything begins anew."""
+    """See the module's text. `capacity`: pairs of patient and device; when all are taken everything begins anew.
 
-    def __init__(self, capacity: int = CAPACITY) -> None:
+    `every`: tell a best value also where one source speaks for itself; that is twice the rows for most patients.
+    """
+
+    def __init__(self, capacity: int = CAPACITY, *, every: bool = False) -> None:
         self._capacity = capacity
+        self._every = every
         self.forget()
 
     def forget(self) -> None:
@@ -167,7 +174,7 @@ class BestValues:
         refused = _refuse_tests(self._lines, line, heard.spoken)
         heard = heard.at(np.flatnonzero((heard.kind >= 0) & timely(self._lines, line, heard.spoken) & ~refused))
         line, spoken = heard.patient * _KINDS + heard.kind, heard.spoken
-        now_ns = spoken["at_ns"].copy()
+        said = spoken.copy()
         optical = ~heard.derived & ((heard.vital == Vital.PULSE_RATE) | (heard.vital == Vital.SPO2))
         doubt(self._known, heard.wearable, optical, spoken)
         oxygen = np.flatnonzero(heard.kind == _OXYGEN)
@@ -176,8 +183,8 @@ class BestValues:
             beside = heart_rate_beside(self._lines, heard.patient[oxygen] * _KINDS + _HEART, saturated)
             saturation(self._known, heard.wearable[oxygen], saturated, beside)
             put_rows(spoken, oxygen, saturated)
-        told = hear(self._lines, line, spoken, now_ns, _TOLERANCE[heard.kind])
-        new = np.flatnonzero(told.news)
+        told = hear(self._lines, line, spoken, said, _TOLERANCE[heard.kind])
+        new = np.flatnonzero(told.news if self._every else told.news & told.adds)
         return _News(
             heard.row[new],
             heard.patient[new],

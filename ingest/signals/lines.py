@@ -32,6 +32,7 @@ CLOCK_SLACK_NS: Final = 1_000_000_000  # our clock is set back by less than this
 LEAST_INTERVAL_NS: Final = 1_200_000_000  # of a source that speaks every second, and not to the millisecond
 MOST_INTERVAL_NS: Final = 4_000_000_000  # 2.5 of them are `MAX_AGE_NS`
 OVERDUE: Final = 2.5  # intervals
+AGREED_AFTER_NS: Final = 60_000_000_000  # one source that was taken at its word for so long speaks for itself again
 _NOBODY, _SEVERAL = 0, -1
 _FADING: Final = 0.8  # of the longest interval seen, per reading
 _NS: Final = 1_000_000_000
@@ -62,6 +63,7 @@ class Lines:
     """State of n lines. `spoken`: (n, PLACES), `SPOKEN_DTYPE`. `clock_ns`, `told_ns`: of the newest heard and told.
 
     `sole`: the source of a line that has only heard one, which is most; `_NOBODY` before the first, `_SEVERAL` later.
+    `differs_ns`: when a line last told something else than what it heard.
     All zero, with `NO_SOURCE`, for a line that heard nothing yet.
     """
 
@@ -69,18 +71,19 @@ class Lines:
     sole: Indices
     clock_ns: Times
     told_ns: Times
+    differs_ns: Times
     fusion: FusionState
 
     @classmethod
     def of(cls, count: int) -> Lines:
         """Lines that heard nothing."""
-        zeros = [np.zeros(count, np.int64) for _ in range(3)]
-        return cls(np.zeros((count, PLACES), SPOKEN_DTYPE), zeros[0], zeros[1], zeros[2], FusionState.of(count))
+        sole, clock, told, differs = (np.zeros(count, np.int64) for _ in range(4))
+        return cls(np.zeros((count, PLACES), SPOKEN_DTYPE), sole, clock, told, differs, FusionState.of(count))
 
     def clear(self, lines: Indices) -> None:
         """Forget these lines."""
         self.spoken[lines] = np.zeros((), SPOKEN_DTYPE)
-        self.sole[lines] = self.clock_ns[lines] = self.told_ns[lines] = 0
+        self.sole[lines] = self.clock_ns[lines] = self.told_ns[lines] = self.differs_ns[lines] = 0
         self.fusion.clear(lines)
 
 
@@ -88,10 +91,13 @@ class Lines:
 class Told:
     """What lines tell after a reading, (n,): where `news`, a best value, or that there is none and why.
 
+    `adds`: whether that says more than the reading itself; a lone source that is taken at its word speaks for itself.
+
     `spoken`: the reading chosen, or the one that came where there is no value; `quality`, `reason`: of what is told.
     """
 
     news: Mask
+    adds: Mask
     spoken: Spoken
     quality: Codes
     reason: Codes
@@ -137,18 +143,18 @@ def has_heard(lines: Lines, chosen: Indices, spoken: Spoken) -> Mask:
     return np.asarray(_own(lines.spoken.take(chosen, axis=0), spoken).any(axis=1))
 
 
-def hear(lines: Lines, chosen: Indices, spoken: Spoken, now_ns: Times, tolerance: Floats) -> Told:
+def hear(lines: Lines, chosen: Indices, spoken: Spoken, said: Spoken, tolerance: Floats) -> Told:
     """Let each line of `chosen`, (n,) and each once, hear one reading that is `timely`; `lines` move on.
 
-    `now_ns`: the reading's `at_ns`; `spoken` may hold an older one in its place. `tolerance`: by how much sources may
-    differ without doubt, at least, and as a share of the lowest value, (n, 2).
+    `said`: the readings as they came; `spoken`: as they are judged, maybe an older one in its place. `tolerance`: by
+    how much sources may differ without doubt, at least, and as a share of the lowest value, (n, 2).
     """
     gone = chosen[_set_back(lines.clock_ns[chosen], spoken)]
     if len(gone):
         lines.clear(gone)
     sole = lines.sole[chosen]
     lines.sole[chosen] = np.where((sole == _NOBODY) | (sole == spoken["source"]), spoken["source"], _SEVERAL)
-    lines.clock_ns[chosen] = np.maximum(lines.clock_ns[chosen], now_ns)
+    lines.clock_ns[chosen] = np.maximum(lines.clock_ns[chosen], said["at_ns"])
     told, (quality, reason) = spoken, _alone(lines, chosen, spoken, sole == _NOBODY)
     among = np.flatnonzero(lines.sole[chosen] == _SEVERAL)
     if len(among):
@@ -158,7 +164,18 @@ def hear(lines: Lines, chosen: Indices, spoken: Spoken, now_ns: Times, tolerance
     told_ns = lines.told_ns[chosen]
     news = told["at_ns"] // _NS > told_ns // _NS
     lines.told_ns[chosen] = np.where(news, told["at_ns"], told_ns)
-    return Told(news, told, quality, reason)
+    return Told(news, _adds(lines, chosen, said, quality, reason), told, quality, reason)
+
+
+def _adds(lines: Lines, chosen: Indices, said: Spoken, quality: Codes, reason: Codes) -> Mask:
+    """Which lines heard several sources, or have told something else than was said a moment ago; `lines` move on."""
+    known, was_known = reason == Reason.PRESENT, ~np.isnan(said["value"])
+    differs = (known != was_known) | (known & (quality != said["quality"]))
+    differs |= ~known & (reason != said["reason"])
+    clock_ns = lines.clock_ns[chosen]
+    lines.differs_ns[chosen] = np.where(differs, clock_ns, lines.differs_ns[chosen])
+    lately = clock_ns - lines.differs_ns[chosen] <= AGREED_AFTER_NS
+    return np.asarray((lines.sole[chosen] == _SEVERAL) | lately)
 
 
 def _alone(lines: Lines, chosen: Indices, spoken: Spoken, new: Mask) -> tuple[Codes, Codes]:

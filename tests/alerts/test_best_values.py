@@ -202,10 +202,16 @@ def test_a_probe_that_comes_off_ends_no_alarm_of_the_patient(world: World) -> No
 
 
 def test_a_judge_that_is_back_is_told(world: World) -> None:
-    play(world, range(20), breathing, 97.0, 97.0)
-    play(world, range(20, 40), breathing, 97.0, None)
+    play(world, range(20), beating, 80.0, 80.0, 80.0)
+    play(world, range(20, 40), beating, 80.0, 80.0, None)
     assert ("judge_down", "raised") in told(world.history)
-    assert ("judge_down", "ended") in told(play(world, range(40, 45), breathing, 97.0, 97.0))
+    assert ("judge_down", "ended") in told(play(world, range(40, 45), beating, 80.0, 80.0, 80.0))
+
+
+def test_a_device_that_is_alone_misses_no_judge(world: World) -> None:
+    play(world, range(20), breathing, 97.0, 97.0)
+    play(world, range(20, 60), breathing, 97.0, None)
+    assert "judge_down" not in {e.condition for e in world.history}
 
 
 def test_a_silent_device_is_no_broken_judge(world: World) -> None:

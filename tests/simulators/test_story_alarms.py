@@ -165,7 +165,7 @@ def test_when_best_values_fail_everything_scripted_is_alarmed_and_people_are_tol
     assert [e.subject for e in expectations(demo, START_NS, 40) if not answered(e, events)] == []
     (told,) = [e for e in events if e.condition == "judge_down"]
     assert (told.decided_at_ns - START_NS) / _NS < 20
-    assert "3-02" in told.detail
+    assert "3-03" in told.detail
 
 
 def test_without_best_values_every_device_alarms_as_in_the_release_before(monkeypatch: pytest.MonkeyPatch) -> None:
