@@ -98,11 +98,12 @@ class Recorder:
             whole_at_s = loop.time() + TAKE_EVERY_S
             while True:
                 is_whole = not await self._something_urgent(whole_at_s - loop.time())
+                began_s = loop.time()
                 await self.store(whole_second=is_whole)
                 if is_whole:
                     whole_at_s = max(whole_at_s + TAKE_EVERY_S, loop.time() + TAKE_APART_S)
                 else:
-                    await asyncio.sleep(TAKE_APART_S)
+                    await asyncio.sleep(began_s + TAKE_APART_S - loop.time())  # a slow flush is pause enough
         finally:
             if self._storing is not None:
                 await asyncio.wait([self._storing])
