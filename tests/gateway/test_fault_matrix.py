@@ -28,4 +28,4 @@ async def test_reconnecting_again_and_again_doubles_nothing(monkeypatch: pytest.
     set_bus = partial(monkeypatch.setenv, "DBUS_SYSTEM_BUS_ADDRESS")
     found = await run_reconnects(DROPS, set_bus, tmp_path, scale=SCALE, allowance_s=ALLOWANCE_S)
     assert found.wrong == {}
-    assert found.reconnects == DROPS
+    assert found.losses >= DROPS, "each lost link was told"
