@@ -97,12 +97,13 @@ class Received:
 
 
 def main() -> None:
-    """Measure, print a table and a JSON line; exit code 1 when a bound is missed."""
+    """Measure, print a table and a JSON line, and say which bounds were missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--wearables", type=int, default=20, help="with the two probes")
     parser.add_argument("--calm-seconds", type=float, default=20.0, help="of ordinary readings, for CPU")
     parser.add_argument("--urgent", type=int, default=250, help="readings beyond the limits, one after the other")
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--strict", action="store_true", help="exit code 1 when a bound is missed")
     parser.add_argument("--profile", type=Path, help="write a cProfile of the gateway here")
     arguments = parser.parse_args()
     results = [asyncio.run(run_round(arguments)) for _ in range(arguments.rounds)]
@@ -111,7 +112,8 @@ def main() -> None:
     print(json.dumps({"machine": machine(), "date": datetime.now(UTC).date().isoformat(), "rounds": results}))
     missed = {name for result in results for name, bound in BOUNDS.items() if result[name] >= bound}
     if missed:
-        sys.exit(f"beyond the bound: {', '.join(sorted(missed))}")
+        print(f"BEYOND THE BOUND: {', '.join(sorted(missed))}", file=sys.stderr)
+        sys.exit(arguments.strict)
 
 
 async def run_round(arguments: argparse.Namespace) -> dict[str, Any]:
