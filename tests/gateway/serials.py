@@ -19,6 +19,7 @@ from simulators.bluez.ledger import Delivery
 from simulators.bluez.wearables.strap import serial_intervals, serial_of
 from vitals.model import Reason, Vital
 
+BUSY_NS: Final = 500_000_000  # of real time
 TURN: Final = 600  # serial numbers until the second interval is the same again
 
 
@@ -72,13 +73,16 @@ def missing(said: Stored, expected: Sequence[int]) -> int:
 
 
 def silent_gaps(said: Stored) -> list[tuple[int, int]]:
-    """Serial numbers between which some were missed although nobody said within that time that the radio is lost."""
+    """Serial numbers between which some were missed although nobody said within that time that the radio is lost.
+
+    A simulator that got no processor for a moment skips notifications on a link that stands: shorter gaps are its own.
+    """
     pairs = zip(said.serials, said.serials[1:], said.at_ns, said.at_ns[1:], strict=False)
     told = np.array(said.lost_at_ns, np.int64)
     return [
         (before, after)
         for before, after, from_ns, to_ns in pairs
-        if after > before + 1 and not np.any((told >= from_ns) & (told <= to_ns))
+        if after > before + 1 and to_ns - from_ns > BUSY_NS and not np.any((told >= from_ns) & (told <= to_ns))
     ]
 
 
