@@ -1,4 +1,7 @@
-"""`wardlight alarms`: what the alarm journal holds, by patient and time. Works while the server runs."""
+"""`wardlight alarms`: what the alarm journal holds, by patient and time. Works while the server runs.
+
+`report` and `mark` are in `wardlight.alarms_report`.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from rich.table import Table
 from alerts.events import AlarmEvent, Priority, Transition
 from alerts.log import read_events
 from vitals.journal import Journal
+from wardlight.alarms_report import mark_command, report_command
 from wardlight.layout import DEFAULT_DATA, DataFolder, read_ward
 
 MARKERS: Final = {Priority.HIGH: "***", Priority.MEDIUM: "**", Priority.LOW: "*"}
@@ -24,7 +28,14 @@ PIPED_WIDTH: Final = 160  # characters, where nobody says how wide the paper is
 _COLOURS: Final = {Priority.HIGH: "bold red", Priority.MEDIUM: "yellow", Priority.LOW: "cyan"}
 
 
+app: Final = typer.Typer(invoke_without_command=True, no_args_is_help=False)
+app.command("report")(report_command)
+app.command("mark")(mark_command)
+
+
+@app.callback()
 def alarms_command(
+    context: typer.Context,
     data: Annotated[Path, typer.Option(help="The server's data folder.")] = DEFAULT_DATA,
     ward: Annotated[Path | None, typer.Option(help="The ward file, for its time zone.")] = None,
     patient: Annotated[str | None, typer.Option(help="Only this patient.")] = None,
@@ -35,6 +46,8 @@ def alarms_command(
 
     [bold]Example[/]: wardlight alarms --data wardlight-data --ward ward.toml --opened
     """
+    if context.invoked_subcommand is not None:
+        return
     wanted = (Transition.RAISED, Transition.ESCALATED, Transition.CONFIRMED) if opened else tuple(Transition)
     with Journal(DataFolder(data).alarms, read_only=True) as journal:
         events = [

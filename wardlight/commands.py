@@ -29,7 +29,7 @@ COMMANDS: Final = {
     "simulate": ("simulate_ble", "app"),
     "replay": ("replay", "replay_command"),
     "rehearse": ("rehearse", "rehearse_command"),
-    "alarms": ("alarms", "alarms_command"),
+    "alarms": ("alarms", "app"),
     "export": ("export", "export_command"),
     "decode": ("decode", "decode_command"),
     "doctor": ("doctor", "doctor_command"),

@@ -21,6 +21,7 @@ from alerts.reference import Episode, episodes
 from alerts.rehearse import Outcome, Recorded, Variant, changed, only, plain_thresholds, rehearse
 from vitals.errors import ConfigurationError
 from vitals.model import VITAL_BY_NAME, Vital
+from wardlight.alarms_report import write_picture
 from wardlight.layout import DEFAULT_DATA, DataFolder, now_ns, read_ward
 from wardlight.rehearse_tables import as_record, outcome_chart, outcome_table
 
@@ -80,7 +81,7 @@ def rehearse_command(
         found = episodes(recorded.block, reference.vitals)
         outcomes = [_rehearsed(recorded, variant, found, progress) for variant in variants]
     if picture is not None:
-        _write(picture, outcome_chart(outcomes))
+        write_picture(picture, outcome_chart(outcomes))
     if as_json:
         typer.echo(json.dumps(as_record(recorded, found, outcomes), indent=2))
     else:
@@ -184,12 +185,3 @@ def _begin_ns(text: str, zone: ZoneInfo) -> int:
 def _rehearsed(recorded: Recorded, variant: Variant, found: Sequence[Episode], progress: Progress) -> Outcome:
     bar = progress.add_task(variant.name, total=1.0)
     return rehearse(recorded, variant, found, lambda done: progress.update(bar, completed=done))
-
-
-def _write(path: Path, text: str) -> None:
-    if path.suffix != ".svg":
-        raise ConfigurationError(f"--picture {path}: pictures are written as .svg; name it so")
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written ({error.strerror}): name another --picture") from error
