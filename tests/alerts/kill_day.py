@@ -6,6 +6,7 @@ alarms of P-2. What the journal holds in the end must be what one life without a
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import signal
@@ -30,6 +31,7 @@ from vitals.journal import Journal, Record
 
 PATIENTS = 4
 SECONDS = 18  # of each life, and of each low value; the delay is 15
+PACE_S = 0.03  # for a second of the ward: the service is to be killed at work, not before it read anything
 _LIFE = """
 import asyncio, sys
 from pathlib import Path
@@ -116,6 +118,7 @@ async def ward_day(folder: Path, lives: int, chosen: random.Random) -> list[Alar
             with _life(folder):
                 for at_s in range(seconds.start, dies_after + 1):
                     ingest.write(at_s)
+                    await asyncio.sleep(PACE_S)
             for at_s in range(dies_after + 1, seconds.stop):
                 ingest.write(at_s)
         now_ns = T0 + (lives * SECONDS + 1) * S
