@@ -80,6 +80,7 @@ PURE: Final = (
     *("alerts.attention", "alerts.causes", "alerts.chatter", "alerts.signal_settings"),
     *("alerts.duty", "alerts.escalation", "alerts.rota", "alerts.notify.calls", "alerts.notify.loop"),
     *("alerts.notify.message", "alerts.notify.outbox"),
+    *("alerts." + name for name in ("adaptive", "marks", "reference", "rehearse", "report", "spans")),
     *(
         "alerts.station." + name
         for name in ("chart", "desaturations", "episodes", "record", "snapshot", "trace", "words")
