@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from frame import board
 from grafana_foundation_sdk.models.dashboard import DataTransformerConfig
+
+from frame import board
 from languages import M_PATIENT, PATIENT, Language, Place, Query
 from meanings import number
 from panels import Panel, Rows, bars, columns, grid, numbers

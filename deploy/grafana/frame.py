@@ -14,6 +14,7 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableRefresh,
     VariableSort,
 )
+
 from languages import M_PATIENT, M_SITE, PATIENT, Language, Place, Target, source
 from open_alarms import open_metricsql
 

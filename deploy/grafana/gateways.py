@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from frame import board
 from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
+
+from frame import board
 from languages import M_SITE, SITE, Language, Place, Query
 from meanings import CLOCKS, PRESENCES, number, words
 from panels import Panel, Rows, bands, chart, grid, numbers
@@ -26,9 +27,9 @@ def build(language: Language) -> dict[str, Any]:
     panels = [
         *_heads(language), _state(language),
         _of_gateways(language, "spooled", "Waiting for a receipt", "Messages in each gateway's spool. It grows while "
-                     "the server or the network is away, and nothing is lost meanwhile.", "short", (0, 12, 12, 8)),
+                     "the server or the network is away, and nothing is lost meanwhile.", (0, 12, 12, 8)),
         _of_gateways(language, "dropped", "Lost by a full spool", "Messages a gateway had to give up, since its spool "
-                     "began. Any rise is lost readings.", "short", (12, 12, 12, 8)),
+                     "began. Any rise is lost readings.", (12, 12, 12, 8)),
         _presence(language), _clock(language), _radio(language), _battery(language), _delay(language),
     ]  # fmt: skip
     about = (
@@ -87,20 +88,21 @@ def _state(language: Language) -> Any:
     return grid(panel, rows, language, sort="Told", descending=False, join=language is Language.METRICSQL)
 
 
-def _of_gateways(
-    language: Language, field: str, title: str, about: str, unit: str, at: tuple[int, int, int, int]
-) -> Any:  # fmt: skip
+def _of_gateways(language: Language, field: str, title: str, about: str, at: tuple[int, int, int, int]) -> Any:
     query = Query(
-        f'SELECT max("{field}") FROM "gateway" WHERE $timeFilter AND {SITE} GROUP BY time($__interval), "gateway" fill(none)',
+        f'SELECT max("{field}") FROM "gateway" WHERE $timeFilter AND {SITE} '
+        'GROUP BY time($__interval), "gateway" fill(none)',
         f"max(max_over_time(gateway_{field}{{{M_SITE}}}[$__interval])) by (gateway)",
         "{gateway}",
     )
+    unit = "ms" if field.endswith("_ms") else "short"
     return chart(Panel(title, about, unit, at, [query], "No gateway told anything in this time."), language, low=0)
 
 
 def _presence(language: Language) -> Any:
     query = Query(
-        f'SELECT max("presence") FROM "gateway" WHERE $timeFilter AND {SITE} GROUP BY time($__interval), "gateway" fill(null)',
+        f'SELECT max("presence") FROM "gateway" WHERE $timeFilter AND {SITE} '
+        'GROUP BY time($__interval), "gateway" fill(null)',
         f"max(max_over_time(gateway_presence{{{M_SITE}}}[$__interval])) by (gateway)",
         "{gateway}",
     )
@@ -110,7 +112,7 @@ def _presence(language: Language) -> Any:
 
 def _clock(language: Language) -> Any:
     about = "The bound that each gateway gives for the error of its times."
-    return _of_gateways(language, "uncertainty_ms", "Error of the clock", about, "ms", (0, 26, 12, 8))
+    return _of_gateways(language, "uncertainty_ms", "Error of the clock", about, (0, 26, 12, 8))
 
 
 def _radio(language: Language) -> Any:
@@ -129,7 +131,8 @@ def _radio(language: Language) -> Any:
 
 def _battery(language: Language) -> Any:
     query = Query(
-        f'SELECT last("battery") FROM "vitals" WHERE $timeFilter AND {SITE} GROUP BY time($__interval), "device" fill(none)',
+        f'SELECT last("battery") FROM "vitals" WHERE $timeFilter AND {SITE} '
+        'GROUP BY time($__interval), "device" fill(none)',
         f"min(last_over_time(vitals_battery{{{M_SITE}}}[$__interval])) by (device)",
         "{device}",
     )

@@ -11,12 +11,13 @@ import json
 import sys
 from pathlib import Path
 
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+
 import alarm_quality
 import gateways
 import night_review
 import patient
 import ward_overview
-from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from languages import Language
 
 FOLDER = Path(__file__).resolve().parent / "boards"

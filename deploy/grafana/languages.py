@@ -1,7 +1,7 @@
-"""Questions in the two languages of the databases: InfluxQL (InfluxDB 1, 2 and 3) and MetricsQL (VictoriaMetrics).
+"""Questions in the two languages of the databases: InfluxQL (InfluxDB 1, 2, 3) and MetricsQL (VictoriaMetrics).
 
-What is `vitals`/`spo2` in InfluxDB is the metric `vitals_spo2` in VictoriaMetrics, with the same tags; it keeps no text,
-so beds and alarm identifiers cannot be asked for there.
+What is `vitals`/`spo2` in InfluxDB is the metric `vitals_spo2` in VictoriaMetrics, with the same tags; it keeps no
+text, so beds and alarm identifiers cannot be asked for there.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from alerts.events import Priority
 from grafana_foundation_sdk.models.dashboard import (
     DashboardSpecialValueMapOptions,
     DynamicConfigValue,
@@ -13,8 +14,6 @@ from grafana_foundation_sdk.models.dashboard import (
     ValueMapping,
     ValueMappingResult,
 )
-
-from alerts.events import Priority
 from vitals.model import ClockSource, Presence, Quality, Reason
 
 _REASONS: Final = {

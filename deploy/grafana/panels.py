@@ -31,6 +31,7 @@ from grafana_foundation_sdk.models.dashboard import (
     GridPos,
     ValueMapping,
 )
+
 from languages import Language, Place, Query, source, target
 
 Properties = list[DynamicConfigValue]

@@ -1,21 +1,50 @@
-"""One patient, from an hour to a month: readings of the last two hours, minutes before, quarters of an hour before that.
+"""One patient, from an hour to a month: readings of two hours, minutes of two days, quarters of an hour before that.
 
 The three meet without overlap, so a month costs as little as an hour.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-from frame import board
 from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
+from vitals.model import VITAL_BY_NAME, VITALS
+
+from frame import board
 from languages import BEST, M_BEST, M_PATIENT, PATIENT, Language, Place, Query
 from meanings import OPEN, PRIORITIES, QUALITIES, REASONS, number, words
 from panels import Panel, Rows, bands, chart, grid, numbers
 
-from vitals.model import VITAL_BY_NAME, VITALS
-
 _UNITS = {"%": "percent", "°C": "celsius", "ms": "ms", "/min": "/min", "s": "s"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One resolution: where it stands, its time in both languages, and how far apart its points are."""
+
+    name: str
+    measurement: str
+    field: str
+    influxql: str
+    metricsql: str
+    width: str
+    place: Place
+
+
+_PARTS = (
+    _Part("readings", "vitals", "", " AND time >= now() - 2h", "time() >= now() - 7200", "$__interval", Place.READINGS),
+    _Part(
+        "minutes",
+        "vitals_1m",
+        "_mean",
+        " AND time >= now() - 2d AND time < now() - 2h",
+        "time() >= now() - 172800 and time() < now() - 7200",
+        "2m",
+        Place.ROLLUPS,
+    ),
+    _Part("quarters", "vitals_15m", "_mean", " AND time < now() - 2d", "time() < now() - 172800", "30m", Place.ROLLUPS),
+)
 
 
 def build(language: Language) -> dict[str, Any]:
@@ -27,8 +56,17 @@ def build(language: Language) -> dict[str, Any]:
         _course(language, "resp_rate", (0, 13, 12, 8), 0),
         _course(language, "pulse_rate", (12, 13, 12, 8), 40, of_best=False),
         _alarm_bands(language),
-        _states(language, "spo2_quality", "Quality of SpO₂", "How far each source may be trusted.", QUALITIES, 27),
-        _states(language, "spo2_reason", "SpO₂: valid, or why not", "Of each source; no band: no word.", REASONS, 33),
+        _states(
+            language, "spo2_quality", "Quality of SpO₂", "How far each source may be trusted.", mappings=QUALITIES, y=27
+        ),
+        _states(
+            language,
+            "spo2_reason",
+            "SpO₂: valid, or why not",
+            "Of each source; no band: no word.",
+            mappings=REASONS,
+            y=33,
+        ),
         _beats(language),
         _variability(language),
         _alarms(language),
@@ -74,22 +112,19 @@ def _course(language: Language, vital: str, at: tuple[int, int, int, int], low: 
     m_of = f"{M_PATIENT},{M_BEST}" if of_best else M_PATIENT
     by, m_by = ("", "") if of_best else (', "device"', " by (device)")
     source = "" if of_best else " {device}"
-    parts = (
-        ("readings", "vitals", f'mean("{vital}")', f"vitals_{vital}", "now() - 2h", "", Place.READINGS),
-        ("minutes", "vitals_1m", f'mean("{vital}_mean")', f"vitals_1m_{vital}_mean", "now() - 2d", "now() - 2h", Place.ROLLUPS),
-        ("quarters", "vitals_15m", f'mean("{vital}_mean")', f"vitals_15m_{vital}_mean", "", "now() - 2d", Place.ROLLUPS),
-    )  # fmt: skip
     queries = []
-    for name, measurement, what, metric, after, before, place in parts:
-        limits = "".join([f" AND time >= {after}" if after else "", f" AND time < {before}" if before else ""])
-        checks = [f"time() >= {after.replace('2h', '7200').replace('2d', '172800')}"] if after else []
-        checks += [f"time() < {before.replace('2h', '7200').replace('2d', '172800')}"] if before else []
-        wait = {"readings": "$__interval", "minutes": "2m", "quarters": "30m"}[name]
-        queries.append(Query(
-            f'SELECT {what} FROM "{measurement}" WHERE $timeFilter{limits} AND {of} GROUP BY time($__interval){by} fill(none)',
-            f"(avg(avg_over_time({metric}{{{m_of}}}[{wait}])){m_by}) if ({' and '.join(checks)})",
-            f"{name}{source}", place,
-        ))  # fmt: skip
+    for part in _PARTS:
+        what = f'mean("{vital}{part.field}")'
+        queries.append(
+            Query(
+                f'SELECT {what} FROM "{part.measurement}" WHERE $timeFilter{part.influxql} AND {of} '
+                f"GROUP BY time($__interval){by} fill(none)",
+                f"avg(avg_over_time({part.measurement}_{vital}{part.field}{{{m_of}}}[{part.width}])){m_by} "
+                f"if ({part.metricsql})",
+                f"{part.name}{source}",
+                part.place,
+            )
+        )
     about = (
         f"{_label(vital)}{', best value' if of_best else ' of each device'}: readings of the last two hours, means of "
         "minutes up to two days ago, of quarters of an hour before."
@@ -114,7 +149,7 @@ def _alarm_bands(language: Language) -> Any:
     return bands(panel, language)
 
 
-def _states(language: Language, field: str, title: str, about: str, mappings: Any, y: int) -> Any:
+def _states(language: Language, field: str, title: str, about: str, *, mappings: Any, y: int) -> Any:
     asked = Query(
         f'SELECT max("{field}") FROM "vitals" WHERE $timeFilter AND time >= now() - 2d AND {PATIENT} '
         'GROUP BY time($__interval), "device" fill(null)',
@@ -140,7 +175,8 @@ def _beats(language: Language) -> Any:
 def _variability(language: Language) -> Any:
     queries = [
         Query(
-            f'SELECT mean("{vital}") FROM "vitals" WHERE $timeFilter AND {PATIENT} GROUP BY time($__interval) fill(none)',
+            f'SELECT mean("{vital}") FROM "vitals" WHERE $timeFilter AND {PATIENT} '
+            "GROUP BY time($__interval) fill(none)",
             f"avg(avg_over_time(vitals_{vital}{{{M_PATIENT}}}[$__interval]))",
             _label(vital),
         )

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from frame import board, uid
+from alerts.events import Priority
 from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
+
+from frame import board, uid
 from languages import BEST, M_BEST, M_PATIENT, M_SITE, PATIENT, SITE, Language, Place, Query
 from meanings import PRIORITIES, REASONS, number, words
 from open_alarms import open_influxql, open_metricsql
 from panels import Panel, Rows, bands, chart, grid, numbers
 
-from alerts.events import Priority
-
 _VITALS = {"spo2": "SpO₂", "heart_rate": "Heart rate", "resp_rate": "Respiratory rate"}
+_SHOWN = '"priority_level" AS "Priority", "value" AS "Value", "limit" AS "Limit", "bed" AS "Bed"'
 _UNITS = {"spo2": "percent", "heart_rate": "/min", "resp_rate": "/min"}
 
 
@@ -101,11 +102,10 @@ def _to_patient(language: Language) -> dict[str, object]:
 
 
 def _open_alarms(language: Language) -> Any:
-    where = f"{SITE}"
     rows = Rows(
         ("patient", "condition", "device", "gateway"),
         [(
-            open_influxql('"priority_level" AS "Priority", "value" AS "Value", "limit" AS "Limit", "bed" AS "Bed"', where)
+            open_influxql(_SHOWN, SITE)
             + ' GROUP BY "patient", "condition", "device", "gateway"',
             Place.READINGS,
         )],
