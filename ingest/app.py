@@ -68,6 +68,7 @@ class IngestService:
         now_ns: Callable[[], int],
         publish_receipt: Callable[[str, bytes], None],
         site: str | None = None,
+        best: BestValues | None = None,
     ) -> None:
         self.intake = Intake()
         self.stats = Stats()
@@ -77,7 +78,7 @@ class IngestService:
         self._publish_receipt = publish_receipt
         self._trimmed_at_ns = now_ns()
         self._ledger = ReceiptLedger(journal.marks(MARK_PREFIX))
-        self._pipeline = Pipeline(patient_of, self._ledger, site=site)
+        self._pipeline = Pipeline(patient_of, self._ledger, site=site, best=best)
         for block in _last_blocks(journal):
             self._pipeline.warm_up(block)
 

@@ -40,13 +40,18 @@ class Pipeline:
     """
 
     def __init__(
-        self, patient_of: Mapping[str, str], ledger: ReceiptLedger | None = None, *, site: str | None = None
+        self,
+        patient_of: Mapping[str, str],
+        ledger: ReceiptLedger | None = None,
+        *,
+        site: str | None = None,
+        best: BestValues | None = None,
     ) -> None:
         self.patient_of = patient_of
         self._site = site
         self._ledger = ledger or ReceiptLedger()
         self._signals = SignalStage()
-        self.best = BestValues()
+        self.best = best or BestValues()
 
     def feed(self, messages: Sequence[Incoming | Rejection]) -> Effects:
         """What up to `MAX_MESSAGES` messages, in arrival order, make of a commit."""

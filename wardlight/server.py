@@ -31,6 +31,7 @@ from alerts.log import AlarmLogReader
 from alerts.notify.outbox import Channel
 from alerts.station.app import create_app, serve_station
 from ingest.app import IngestService
+from ingest.best import BestValues
 from ingest.broker import BrokerConfig, BrokerSource
 from ingest.derive import SignalConsumer
 from ingest.endpoint import Endpoint, EndpointConfig
@@ -50,6 +51,7 @@ from wardlight.metrics import Metrics
 
 JOURNAL_BYTES: Final = 4 << 30  # about a day of 500 wearables with PPG, for a store that cannot be written
 POISON_BYTES: Final = 256 << 20  # 4,000 messages at their largest, millions of ordinary findings
+BEST_FOR_ALL: Final = 5_000  # patients; with more, best values that repeat a lone source are spared (0010)
 ALARM_BYTES: Final = 1 << 30  # years of alarms
 _FOR_EVER_S: Final = 10 * 365 * 86_400.0
 DRAIN_S: Final = 5.0  # at the end, for the consumers to catch up with what was acknowledged
@@ -137,6 +139,7 @@ async def serving(config: ServerConfig) -> AsyncIterator[Server]:
             now_ns=now_ns,
             publish_receipt=sources.publish,
             site=config.ward.site,
+            best=BestValues(every=len(config.ward.patients) <= BEST_FOR_ALL),
         )
         store = StoreConsumer(journal, writer, now_ns=now_ns)
         signals = SignalConsumer(journal, best=ingest.best, now_ns=now_ns)

@@ -1,7 +1,8 @@
-"""Best SpO2 values of the ingest journal in, desaturation events out: how deep, how long, what area. Pure.
+"""SpO2 of the ingest journal in, desaturation events out: how deep, how long, what area. Pure.
 
-One reading each of `<patient>:best` when an event of `signals.desaturation` ends, timed at its end. Doubtful values
-neither begin nor end an event; one that a gap or its length ended is told as doubtful.
+The best value counts, or what the device says where there is none. One reading each of `<patient>:best` when an event
+of `signals.desaturation` ends, timed at its end. Doubtful values neither begin nor end an event; one that a gap or its
+length ended is told as doubtful.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import numpy as np
 
 from ingest.signals.desaturation import Desaturation, DesaturationState, watch
 from vitals.columns import SAMPLE_DTYPE, Rows, SampleBlock
-from vitals.derived import best_name, is_best
+from vitals.derived import best_name, is_best, is_virtual
 from vitals.model import Quality, Vital
 
+LONE_AFTER_S: Final = 5  # a device speaks for its patient when there was no best value for longer
 FIRST: Final = 64  # patients there is room for at once; it doubles
 CAPACITY: Final = 65_536  # patients remembered, 2 kB each; when it is reached everything begins anew
 _NS: Final = 1_000_000_000
@@ -31,14 +33,15 @@ class Saturations:
     def _begin(self) -> None:
         self._rows: dict[str, int] = {}
         self._state = DesaturationState.of(FIRST)
+        self._best_s = np.zeros(FIRST, np.int64)  # when a patient last had a best value
 
     def feed(self, blocks: Iterable[SampleBlock]) -> SampleBlock:
         """The events that end with these blocks, in journal order; a block without rows for nothing."""
         found: list[tuple[str, Rows]] = []
         for block in blocks:
-            best = np.array([is_best(device) for device in block.devices], np.bool_)
-            rows = block.rows[block.rows["vital"] == Vital.SPO2]
-            rows = rows[best[rows["device"]]]
+            heard = np.array([is_best(device) or not is_virtual(device) for device in block.devices], np.bool_)
+            rows = block.rows[(block.rows["vital"] == Vital.SPO2) & (block.rows["quality"] != Quality.TEST)]
+            rows = rows[heard[rows["device"]]]
             if len(rows):
                 found += self._watched(block, rows)
         devices = tuple(dict.fromkeys(best_name(patient) or "" for patient, _ in found))
@@ -49,12 +52,16 @@ class Saturations:
         return SampleBlock(devices, patients, ("",) * len(devices), np.concatenate([np.empty(0, SAMPLE_DTYPE), *parts]))
 
     def _watched(self, block: SampleBlock, rows: Rows) -> Iterable[tuple[str, Rows]]:
-        """Watch the readings of one block second by second: of a patient there is one in each."""
+        """Watch the readings of one block second by second: of a patient there is one best value in each."""
         places = self._placed([block.patients[device] for device in rows["device"].tolist()])
         usable = np.where(rows["quality"] <= Quality.USABLE, rows["value"], np.nan)
+        best = np.array([is_best(device) for device in block.devices], np.bool_)[rows["device"]]
         seconds = rows["sampled_at_ns"] // _NS
         for second in np.unique(seconds).tolist():
             now = np.flatnonzero(seconds == second)
+            chosen, lone = now[best[now]], now[~best[now]]
+            self._best_s[places[chosen]] = second
+            now = np.concatenate((lone[second - self._best_s[places[lone]] > LONE_AFTER_S], chosen))
             spo2_pct = np.full(len(self._state.last_ns), np.nan)
             spo2_pct[places[now]] = usable[now]
             for event in watch(self._state, second * _NS, spo2_pct):
@@ -69,6 +76,7 @@ class Saturations:
             fresh = DesaturationState.of(len(self._state.last_ns))
             grown = {n: np.concatenate((getattr(self._state, n), getattr(fresh, n))) for n in fresh.__slots__}
             self._state = DesaturationState(**grown)
+            self._best_s = np.concatenate((self._best_s, np.zeros(len(fresh.last_ns), np.int64)))
         return np.array(places, np.intp)
 
 

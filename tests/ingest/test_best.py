@@ -95,7 +95,7 @@ def last(found: list[SampleBlock], vital: Vital) -> Told:
 
 
 def test_strap_and_oximeter_make_one_heart_rate_with_where_it_comes_from() -> None:
-    best = BestValues(every=True)
+    best = BestValues()
     found = [best.choose(block(second(s))) for s in range(20)]
     rates = [t for b in found for t in told(b, HR)]
     assert [(t.at_s, t.value, t.source) for t in rates] == [(s, 80.0, "strap") for s in range(20)]
@@ -106,7 +106,7 @@ def test_strap_and_oximeter_make_one_heart_rate_with_where_it_comes_from() -> No
 
 def test_what_was_received_stays_as_it_is_and_the_best_value_carries_its_sources_time_and_clock() -> None:
     given = block([Said("strap", HR, 3.2, 80.0)])
-    found = BestValues(every=True).choose(given)
+    found = BestValues().choose(given)
     assert found.rows[:1].tobytes() == given.rows.tobytes()
     assert found.devices == ("strap", "P-1:best")
     for name in ("sampled_at_ns", "received_at_ns", "raw", "value", "uncertainty_ms", "clock"):
@@ -114,7 +114,7 @@ def test_what_was_received_stays_as_it_is_and_the_best_value_carries_its_sources
 
 
 def test_an_artefact_of_the_oximeter_does_not_become_the_heart_rate_and_soon_makes_it_doubtful() -> None:
-    best = BestValues(every=True)
+    best = BestValues()
     found = [best.choose(block(second(s, pulse=150.0 if s >= 5 else 81.0))) for s in range(20)]
     rates = [t for b in found for t in told(b, HR)]
     assert {(t.value, t.source) for t in rates} == {(80.0, "strap")}
@@ -122,7 +122,7 @@ def test_an_artefact_of_the_oximeter_does_not_become_the_heart_rate_and_soon_mak
 
 
 def test_the_oximeter_takes_over_at_once_when_the_strap_is_off_and_the_strap_only_after_a_while() -> None:
-    best = BestValues(every=True)
+    best = BestValues()
     worn = [best.choose(block(second(s))) for s in range(10)]
     bare = [best.choose(block([off(s), *second(s, None)])) for s in range(10, 13)]
     assert last(worn, HR).source == "strap"
@@ -133,7 +133,7 @@ def test_the_oximeter_takes_over_at_once_when_the_strap_is_off_and_the_strap_onl
 
 
 def test_a_strap_that_falls_silent_holds_the_oximeter_up_for_three_seconds() -> None:
-    best = BestValues(every=True)
+    best = BestValues()
     for s in range(10):
         best.choose(block(second(s)))
     found = [t for s in range(10, 20) for t in told(best.choose(block(second(s, None))), HR)]
@@ -142,7 +142,7 @@ def test_a_strap_that_falls_silent_holds_the_oximeter_up_for_three_seconds() -> 
 
 
 def test_without_any_source_the_reason_is_told_at_once() -> None:
-    best = BestValues(every=True)
+    best = BestValues()
     for s in range(5):
         best.choose(block(second(s)))
     gone = [off(5), off(5.1, "ox", PULSE, Reason.SEARCHING), off(5.1, "ox", SPO2)]
@@ -155,7 +155,7 @@ def test_without_any_source_the_reason_is_told_at_once() -> None:
 
 
 def test_a_short_drop_out_of_the_oximeter_says_nothing_and_a_long_one_tells_why() -> None:
-    best = BestValues(every=True)
+    best = BestValues()
     for s in range(5):
         best.choose(block(second(s)))
     silent = [told(best.choose(block([off(s, "ox", SPO2, Reason.SEARCHING)])), SPO2) for s in range(5, 20)]
@@ -165,7 +165,7 @@ def test_a_short_drop_out_of_the_oximeter_says_nothing_and_a_long_one_tells_why(
 
 @pytest.mark.parametrize("why", ["pulse", "perfusion"])
 def test_spo2_is_doubtful_when_the_pulse_disagrees_or_perfusion_is_low(why: str) -> None:
-    best = BestValues(every=True)
+    best = BestValues()
     qualities = []
     for s in range(20):
         said = second(s, pulse=120.0 if why == "pulse" else 81.0)
@@ -176,7 +176,7 @@ def test_spo2_is_doubtful_when_the_pulse_disagrees_or_perfusion_is_low(why: str)
 
 
 def test_a_poor_wave_lowers_the_trust_in_the_wearables_own_numbers_and_tells_why_they_are_missing() -> None:
-    best = BestValues(every=True)
+    best = BestValues()
     good = told(best.choose(block(second(1, None))))
     best.choose(block([Said("ox:ppg", Vital.SIGNAL_QUALITY, 2, 20.0, Quality.DOUBTFUL)]))
     doubted = told(best.choose(block(second(2, None))))
@@ -190,7 +190,7 @@ def test_a_poor_wave_lowers_the_trust_in_the_wearables_own_numbers_and_tells_why
 
 
 def test_a_pulse_wave_comes_last_and_is_named_as_the_source() -> None:
-    best = BestValues(every=True)
+    best = BestValues()
     (alone,) = told(best.choose(block([Said("ox:ppg", PULSE, 1, 77.0)])))
     assert (alone.vital, alone.source) == (HR, "ox:ppg")
     best.choose(block([off(2, "ox:ppg", PULSE)]))
@@ -200,7 +200,7 @@ def test_a_pulse_wave_comes_last_and_is_named_as_the_source() -> None:
 
 
 def test_a_source_of_an_earlier_commit_is_listed_with_its_patient() -> None:
-    best = BestValues(every=True)
+    best = BestValues()
     best.choose(block([Said("strap", HR, 1.0, 80.0)]))
     best.choose(block([Said("ox", PULSE, 1.2, 82.0)]))
     best.choose(block([Said("ox", PULSE, 2.2, 83.0)]))
@@ -211,7 +211,7 @@ def test_a_source_of_an_earlier_commit_is_listed_with_its_patient() -> None:
 
 
 def test_nobody_and_test_mode_have_no_best_value() -> None:
-    best = BestValues(every=True)
+    best = BestValues()
     assert told(best.choose(block([Said("strap", HR, 1, 80.0, patient="")]))) == []
     assert told(best.choose(block([Said("strap", HR, 1, 80.0, Quality.TEST)]))) == []
     best.choose(block([Said("strap", HR, 2, 80.0)]))
@@ -222,7 +222,7 @@ def test_nobody_and_test_mode_have_no_best_value() -> None:
 
 
 def test_late_readings_never_become_best() -> None:
-    best = BestValues(every=True)
+    best = BestValues()
     best.choose(block([Said("strap", HR, 100, 80.0)]))
     late = [Said("ox", PULSE, 30 + s, 40.0, came_s=101) for s in range(60)]
     assert told(best.choose(block(late))) == []
@@ -231,14 +231,14 @@ def test_late_readings_never_become_best() -> None:
 
 
 def test_what_waited_while_everything_was_away_is_heard_in_its_own_time() -> None:
-    best = BestValues(every=True)
+    best = BestValues()
     waited = [s for at_s in range(60) for s in second(at_s)]
     found = told(best.choose(block([Said(s.device, s.vital, s.at_s, s.value, came_s=500.0) for s in waited])), HR)
     assert [(t.at_s, t.value) for t in found] == [(s, 80.0) for s in range(60)]
 
 
 def test_a_clock_ahead_does_not_make_the_others_old_and_our_own_set_back_begins_anew() -> None:
-    best = BestValues(every=True)
+    best = BestValues()
     best.choose(block([Said("ox", PULSE, 160, 82.0, came_s=100)]))
     best.choose(block([Said("strap", HR, 100.2, 80.0)]))
     ahead = told(best.choose(block([Said("strap", HR, 111.2, 80.0)])))
@@ -248,7 +248,7 @@ def test_a_clock_ahead_does_not_make_the_others_old_and_our_own_set_back_begins_
 
 
 def test_a_device_that_changes_hands_brings_nothing_along() -> None:
-    best = BestValues(every=True)
+    best = BestValues()
     best.choose(block([Said("strap", HR, 1, 80.0)]))
     (other,) = told(best.choose(block([off(2, "ox", PULSE)])))[:1] or [None]
     assert other is None, "the strap still speaks for this patient"
@@ -257,14 +257,14 @@ def test_a_device_that_changes_hands_brings_nothing_along() -> None:
 
 
 def test_when_the_memory_is_full_everything_begins_anew() -> None:
-    best = BestValues(capacity=8, every=True)
+    best = BestValues(capacity=8)
     for patient in range(30):
         (one,) = told(best.choose(block([Said("strap", HR, patient, 80.0, patient=f"P-{patient}")])))
         assert one.value == 80.0
 
 
 def test_a_source_that_is_alone_and_taken_at_its_word_speaks_for_itself() -> None:
-    best = BestValues()
+    best = BestValues(every=False)
     alone = [Said("ox", SPO2, s, 97.0) for s in range(20)]
     assert not [t for s in alone for t in told(best.choose(block([s])))]
     found = [
@@ -277,7 +277,7 @@ def test_a_source_that_is_alone_and_taken_at_its_word_speaks_for_itself() -> Non
 
 
 def test_what_is_doubted_of_a_lone_source_is_told_and_a_minute_more() -> None:
-    best = BestValues()
+    best = BestValues(every=False)
     for s in range(5):
         best.choose(block(second(s, strap=None)))
     poor = [Said("ox:ppg", Vital.SIGNAL_QUALITY, 5, 10.0, Quality.UNUSABLE)]
@@ -313,7 +313,7 @@ def readings(draw: st.DrawFn) -> list[Said]:
 @given(readings(), st.lists(st.integers(1, 9), max_size=10))
 @settings(max_examples=80, deadline=None)
 def test_grouping_changes_no_best_value(said: list[Said], sizes: list[int]) -> None:
-    one, grouped = BestValues(64, every=True), BestValues(64, every=True)
+    one, grouped = BestValues(64), BestValues(64)
     single = [t for s in said for t in told(one.choose(block([s])))]
     several: list[Told] = []
     rest = said
@@ -329,7 +329,7 @@ def test_grouping_changes_no_best_value(said: list[Said], sizes: list[int]) -> N
 def test_a_best_value_is_what_a_source_said_within_ten_seconds_once_a_second_and_never_going_back(
     said: list[Said],
 ) -> None:
-    best = BestValues(64, every=True)
+    best = BestValues(64)
     before: dict[tuple[str, Vital], int] = {}
     for number, one in enumerate(said):
         found = best.choose(block([one]))
@@ -354,14 +354,14 @@ def test_a_best_value_is_what_a_source_said_within_ten_seconds_once_a_second_and
 @settings(max_examples=60, deadline=None)
 def test_a_line_with_one_source_tells_what_it_would_tell_among_several(said: list[Said]) -> None:
     alone = [replace(s, patient="P-1") for s in said if s.device == "strap"]
-    quick, slow = BestValues(64, every=True), BestValues(64, every=True)
+    quick, slow = BestValues(64), BestValues(64)
     slow._lines.sole[:] = -1
     first = [told(quick.choose(block([s]))) for s in alone]
     assert repr(first) == repr([told(slow.choose(block([s]))) for s in alone])
 
 
 def test_saved_and_restored_it_goes_on_alike() -> None:
-    best = BestValues(64, every=True)
+    best = BestValues(64)
     for s in range(10):
         best.choose(block(second(s, pulse=150.0)))
     again = copy.deepcopy(best)
@@ -371,6 +371,6 @@ def test_saved_and_restored_it_goes_on_alike() -> None:
 
 
 def test_blocks_with_best_values_can_be_joined() -> None:
-    best = BestValues(every=True)
+    best = BestValues()
     joined = concatenate([best.choose(block(second(s))) for s in range(3)])
     assert [t.source for t in told(joined, HR)] == ["strap"] * 3

@@ -238,7 +238,7 @@ async def test_a_full_journal_holds_everything_back_and_loses_nothing(
 ) -> None:
     monkeypatch.setattr(ingest.app, "FIRST_RETRY_S", 0.001)
     monkeypatch.setattr(ingest.app, "MAX_RETRY_S", 0.001)
-    bench = make_bench(bounds=Bounds(max_bytes=20_000, keep_read_s=0))  # two commits of 128 messages do not fit
+    bench = make_bench(bounds=Bounds(max_bytes=30_000, keep_read_s=0))  # three commits of 128 messages do not fit
     bench.journal.move("store", 0)
     refused = _when_called(monkeypatch, bench.service.intake, "hold")
     for number in range(1, 501):
@@ -334,7 +334,6 @@ async def test_best_values_that_fail_cost_no_reading_and_come_back(
         raise ZeroDivisionError
 
     bench = make_bench()
-    bench.service.best._every = True
     async with bench.running():
         with monkeypatch.context() as broken:
             broken.setattr("ingest.best.BestValues._told", fail)
@@ -355,7 +354,6 @@ async def test_after_a_restart_the_best_value_goes_on_once_a_second(make_bench: 
         await bench.service.intake.drained()
     bench.close()
     again = make_bench()
-    again.service.best._every = True
     async with again.running():
         again.offer(2)
         await again.service.intake.drained()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ingest.signals.intervals import Intervals
 from vitals.columns import SAMPLE_DTYPE, SampleBlock
@@ -74,3 +78,15 @@ def test_test_mode_missing_and_late_intervals_and_another_wearer_bring_nothing()
     changed = [SampleBlock(b.devices, ("P-2",), b.gateways, b.rows) for b in blocks(sinus(400))[250:]]
     assert not len(told(worn.feed(changed), Vital.HRV_SDNN))
     assert len(Intervals().feed(blocks(sinus(600), device="x" * 63)).rows) == 0
+
+
+@given(cut=st.integers(0, 599), seed=st.integers(0, 2**16))
+@settings(max_examples=10)
+def test_saved_and_restored_it_tells_bit_for_bit_the_same(cut: int, seed: int) -> None:
+    given_blocks = blocks(sinus(600) + np.random.default_rng(seed).normal(0, 40, 600))
+    through = Intervals()
+    through.feed(given_blocks[:cut])
+    again = pickle.loads(pickle.dumps(through))
+    rest = [(through.feed([each]), again.feed([each])) for each in given_blocks[cut:]]
+    assert all(one.rows.tobytes() == other.rows.tobytes() for one, other in rest)
+    assert any(len(one.rows) for one, _ in rest) or cut > 500

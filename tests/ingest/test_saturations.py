@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ingest.signals.saturations import FIRST, Saturations
 from vitals.columns import SAMPLE_DTYPE, SampleBlock
@@ -40,12 +44,30 @@ def test_an_event_is_told_once_at_its_end_of_the_patient_it_is_of() -> None:
     assert set(told.rows["quality"]) == {Quality.USABLE}
 
 
-def test_grouping_changes_nothing_and_a_device_alone_or_in_doubt_begins_no_event() -> None:
+def test_a_device_alone_speaks_for_its_patient_and_not_beside_a_best_value() -> None:
+    lone = Saturations().feed([second(s, night(s), best=False) for s in range(200)])
+    assert (lone.devices, len(lone.rows)) == (("P-0:best",), 3)
+    beside = Saturations()
+    for s in range(200):
+        assert not len(beside.feed([second(s, night(s), best=False), second(s, 97.0)]).rows)
+
+
+@given(cut=st.integers(0, 199), low=st.floats(70, 96), whole=st.booleans())
+def test_saved_and_restored_it_tells_bit_for_bit_the_same(cut: int, low: float, whole: bool) -> None:
+    seconds = [second(s, low if 120 <= s < 150 else 97.0, 96.0, best=whole) for s in range(200)]
+    through = Saturations()
+    for each in seconds[:cut]:
+        through.feed([each])
+    again = pickle.loads(pickle.dumps(through))
+    for each in seconds[cut:]:
+        assert through.feed([each]).rows.tobytes() == again.feed([each]).rows.tobytes()
+
+
+def test_grouping_changes_nothing_and_what_is_in_doubt_begins_no_event() -> None:
     seconds = [second(s, night(s)) for s in range(200)]
     one, grouped = Saturations(), Saturations()
     single = [block.rows.tobytes() for s in seconds if len((block := one.feed([s])).rows)]
     assert single == [grouped.feed(seconds).rows.tobytes()]
-    assert not len(Saturations().feed([second(s, night(s), best=False) for s in range(200)]).rows)
     doubted = [second(s, night(s), quality=Quality.DOUBTFUL if night(s) < 95 else Quality.USABLE) for s in range(200)]
     assert not len(Saturations().feed(doubted).rows)
 
