@@ -251,7 +251,8 @@ class Links:
 
     def _judge_radios(self, due: Bools, now_ns: int) -> None:
         """A gateway that is there and lost all its wearables at once, or says that its radio fails: one alarm."""
-        found = {i for i in range(len(self.gateways)) if i not in self.down and self._is_deaf(i, due)}
+        silent = np.unique(self._table.state["gateway"][: self._table.size][due]).tolist()
+        found = {i for i in silent if i >= 0 and i not in self.down and self._is_deaf(i, due)}
         for index in sorted(found ^ self.deaf):
             gateway = self.gateways[index]
             key = Key(RADIO_DOWN, gateway=gateway.name)
