@@ -89,7 +89,7 @@ PURE: Final = (
     "simulators.wearable",
     *("simulators.bluez." + name for name in ("faults", "link", "objects", "peripheral", "timing", "ward", "wearer")),
     "simulators.bluez.wearables.*",
-    *("wardlight.explain.*", "wardlight.findings"),
+    *("wardlight.boards_plan", "wardlight.boards_rule", "wardlight.explain.*", "wardlight.findings"),
 )
 
 # What a pure module must not import, and why.
