@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "decode": ("decode", "decode_command"),
     "doctor": ("doctor", "doctor_command"),
     "influx": ("influx", "app"),
+    "boards": ("boards", "app"),
     "journal": ("journal", "app"),
     "bench": ("signals_bench", "app"),
 }
