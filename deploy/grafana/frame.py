@@ -83,7 +83,7 @@ def _variable(name: str, language: Language, one_patient: bool) -> Any:
         Language.METRICSQL: f"label_values(vitals_spo2_reason{selector}, {name})",
     }[language]
     built = (
-        dashboard.QueryVariable(name).label(name.capitalize()).query(question).definition(question)
+        dashboard.QueryVariable(name).label(name.capitalize()).query(question)
         .datasource(source(Place.READINGS, language)).refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(VariableSort.ALPHABETICAL_ASC)
     )  # fmt: skip

@@ -21,6 +21,7 @@ import ward_overview
 from languages import Language
 
 FOLDER = Path(__file__).resolve().parent / "boards"
+OF_INTERVALS = ("auto", "auto_count", "auto_min")  # the SDK writes them for every kind of variable
 BOARDS = (ward_overview, patient, alarm_quality, gateways, night_review)
 
 
@@ -30,7 +31,11 @@ def boards() -> dict[Path, str]:
     for language in Language:
         for module in BOARDS:
             board = module.build(language)
-            text = json.dumps(board, cls=JSONEncoder, indent=1, sort_keys=True, ensure_ascii=False)
+            plain = json.loads(json.dumps(board, cls=JSONEncoder))
+            for variable in plain["templating"]["list"]:
+                for key in OF_INTERVALS:
+                    variable.pop(key, None)
+            text = json.dumps(plain, indent=1, sort_keys=True, ensure_ascii=False)
             found[FOLDER / language.value / f"{board['uid']}.json"] = text + "\n"
     return found
 
