@@ -11,7 +11,7 @@ import typer
 
 from alerts.config import decode_config
 from vitals.control import decode_receipt, decode_status
-from vitals.model import VITALS, Vital
+from vitals.model import SERVER_VITALS, VITAL_BY_NAME, VITALS, Vital
 from vitals.ward import decode_ward
 from vitals.wire import decode
 from wardlight.commands import COMMANDS, command_named
@@ -108,7 +108,8 @@ def test_the_small_messages_are_read() -> None:
 
 
 def test_the_table_of_vitals_is_that_of_the_code() -> None:
-    rows = re.findall(r"^\| `(\w+)`[^|]*\| (\d+) \| ([^|]+) \| (\d+)–(\d+) \|$", INTEGRATOR, re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)`([^|]*) \| (\d+) \|(?: ([^|]+))? \| (\d+)–(\d+) \|$", INTEGRATOR, re.MULTILINE)
     expected = [(i.name, str(int(v)), i.unit, f"{i.low:g}", f"{i.high:g}") for v, i in VITALS.items()]
-    assert rows == expected
+    assert [(name, *rest) for name, _, *rest in rows] == expected
+    assert {VITAL_BY_NAME[name] for name, remark, *_ in rows if remark == " (server)"} == SERVER_VITALS
     assert len(rows) == len(Vital)

@@ -33,19 +33,23 @@ from wardlight.layout import DataFolder, read_ward
 
 LIBRARIES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
-        "gateway": ("paho.mqtt.client",),
+        "gateway": ("bleak", "bleak_retry_connector", "cryptography", "dbus_fast", "paho.mqtt.client"),
         "server": (
             "apprise",
+            "cryptography",
             "jinja2",
             "mqtt5",
             "paho.mqtt.client",
             "prometheus_client",
             "pyarrow",
+            "pywebpush",
             "scipy.signal",
             "starlette",
             "uvicorn",
         ),
-        "sim": ("paho.mqtt.client", "scipy.io"),
+        "influx": ("influxdb_client",),
+        "boards": ("grafana_client", "grafana_foundation_sdk"),
+        "sim": ("dbus_fast", "paho.mqtt.client", "scipy.io"),
     }
 )  # extra → what its parts import; a test holds it against pyproject.toml
 _FSYNCS: Final = 5
