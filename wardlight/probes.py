@@ -48,10 +48,9 @@ LIBRARIES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "uvicorn",
         ),
         "influx": ("influxdb_client",),
-        "boards": ("grafana_client", "grafana_foundation_sdk"),
         "sim": ("dbus_fast", "paho.mqtt.client", "scipy.io"),
     }
-)  # extra → what its parts import; a test holds it against pyproject.toml
+)  # extra → what its parts import; a test holds it against pyproject.toml. `boards` has an environment of its own.
 _FSYNCS: Final = 5
 _STA_UNSYNC: Final = 0x40  # status bit of adjtimex(2)
 
