@@ -32,8 +32,8 @@ from chaos_verdict import Verdict, judge
 from rich.console import Console
 from rich.table import Table
 
-from ingest.store.reader import StoreReader
 from vitals.errors import WardlightError
+from vitals.journal import Journal
 
 START_S = 30.0  # a server that has not receipted anything by then will not
 DRAIN_S = 60.0
@@ -123,18 +123,17 @@ class Chaos:
             raise ChaosError(f"the gateways did not drain: {self.gateways.latest}\n{self.server.complain()}")
         newest = self.gateways.latest["newest"]
         store = self._folder / "data" / "vitals.db"
-        self._await_store(store, newest)
+        self._await_store()
         self.server.stop()
-        return judge(store, self.story, newest, in_order=self.broker is None)
+        return judge(store, self.story, newest)
 
-    def _await_store(self, store: Path, newest: dict[str, int]) -> None:
+    def _await_store(self) -> None:
         """Until the store's consumer has read the journal to its end, or makes no progress any more."""
-        expected = sum(len(b.samples) * seconds for g, seconds in newest.items() for b in self.story.second(g, 1))
         before, changed_s = -1, time.monotonic()
-        with StoreReader(store) as reader:
-            while time.monotonic() - changed_s < 5.0 and (count := reader.count().samples) < expected:
-                if count != before:
-                    before, changed_s = count, time.monotonic()
+        with Journal(self._folder / "data" / "journal.db", read_only=True) as journal:
+            while time.monotonic() - changed_s < 5.0 and (position := journal.cursor("store")) < journal.newest:
+                if position != before:
+                    before, changed_s = position, time.monotonic()
                 time.sleep(0.05)
 
 

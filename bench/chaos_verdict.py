@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from chaos_story import Story
 
 from ingest.store.answers import Samples
@@ -25,7 +26,7 @@ class Verdict:
     readings: int = 0  # produced
     stored: int = 0
     waveforms: int = 0  # blocks produced
-    late: int = 0  # readings that arrived after a younger one of their stream: allowed through a broker
+    late: int = 0  # readings that arrived after a younger one of their stream: allowed
     missing: int = 0
     doubled: int = 0
     altered: int = 0
@@ -40,10 +41,10 @@ class Verdict:
         return wrong == 0 and self.readings > 0
 
 
-def judge(store: Path, story: Story, newest: dict[str, int], *, in_order: bool) -> Verdict:
+def judge(store: Path, story: Story, newest: dict[str, int]) -> Verdict:
     """The verdict on a store, `newest` being the last second each gateway produced.
 
-    `in_order`: whether readings also have to have arrived in order, as they do without a broker.
+    Readings may arrive after younger ones: live data go before a backlog (docs/decisions/0007).
     """
     verdict = Verdict()
     with StoreReader(store) as reader:
@@ -51,26 +52,35 @@ def judge(store: Path, story: Story, newest: dict[str, int], *, in_order: bool) 
             place = int(device.rpartition("-")[2])
             said = [story.device_second(place, device, second) for second in range(1, newest[gateway] + 1)]
             samples = reader.samples(patient, None, 0, _END_NS)
-            _compare_samples(verdict, said, samples)
+            own = samples.device == samples.devices.index(device) if device in samples.devices else np.zeros(0, bool)
+            _compare_samples(verdict, said, samples, own)
             _compare_waveforms(verdict, said, reader, patient)
-            counted = sum(int(reader.minutes(patient, v, 0, _END_NS).count.sum()) for v in _value_vitals())
-            missing = sum(int(reader.minutes(patient, v, 0, _END_NS).missing.sum()) for v in _value_vitals())
-            verdict.miscounted += abs(counted + missing - len(samples))
-    if in_order:
-        verdict.out_of_order += verdict.late
+            verdict.miscounted += abs(_counted(reader, patient, device) - int(own.sum()))
     return verdict
+
+
+def _counted(reader: StoreReader, patient: str, device: str) -> int:
+    """What the minutes of the device say that there was, with a value or without."""
+    total = 0
+    for vital in _value_vitals():
+        minutes = reader.minutes(patient, vital, 0, _END_NS)
+        if device in minutes.devices:
+            own = minutes.device == minutes.devices.index(device)
+            total += int(minutes.count[own].sum()) + int(minutes.missing[own].sum())
+    return total
 
 
 def _value_vitals() -> tuple[Vital, ...]:
     return (Vital.PULSE_RATE, Vital.SPO2, Vital.RR_INTERVAL)
 
 
-def _compare_samples(verdict: Verdict, said: list[DeviceBatch], found: Samples) -> None:
+def _compare_samples(verdict: Verdict, said: list[DeviceBatch], found: Samples, own: npt.NDArray[np.bool_]) -> None:
+    """Compare what the device said with its `own` rows: what the server makes of them stands beside."""
     expected = {
         (int(s.vital), s.sampled_at_ns, s.sequence): (s.value, int(s.reason)) for batch in said for s in batch.samples
     }
     columns = (found.vital, found.sampled_at_ns, found.sequence, found.raw, found.reason, found.received_at_ns)
-    rows = list(zip(*(column.tolist() for column in columns), strict=True))
+    rows = list(zip(*(column[own].tolist() for column in columns), strict=True))
     seen: Counter[Key] = Counter()
     last: dict[int, tuple[int, int, int]] = {}
     for vital, at_ns, sequence, raw, reason, received_ns in rows:

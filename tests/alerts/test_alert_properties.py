@@ -34,13 +34,19 @@ _readings = st.lists(
     ),
     max_size=60,
 )
+_judged_values = (
+    _steps,
+    st.sampled_from([97.0, 97.0, 70.0, 130.0, 160.0, Reason.PROBE_OFF]),
+    st.sampled_from([Quality.USABLE, Quality.USABLE, Quality.DOUBTFUL, Quality.TEST]),
+)
 _judged = st.lists(
     st.tuples(
-        st.sampled_from(["d-0", "e-0", "p-0:best", "p-0:best"]),
+        st.sampled_from(["d-0", "e-0"]),
         st.sampled_from([Vital.HEART_RATE, Vital.PULSE_RATE, Vital.SPO2]),
-        _steps,
-        st.sampled_from([97.0, 97.0, 70.0, 130.0, 160.0, Reason.PROBE_OFF]),
-        st.sampled_from([Quality.USABLE, Quality.USABLE, Quality.DOUBTFUL, Quality.TEST]),
+        *_judged_values,
+    )
+    | st.tuples(  # the best value of a pulse rate is a heart rate
+        st.just("p-0:best"), st.sampled_from([Vital.HEART_RATE, Vital.SPO2]), *_judged_values
     ),
     max_size=60,
 )
