@@ -101,6 +101,7 @@ def main() -> int:
                 reconnect_min_s=0.05,
                 reconnect_max_s=0.3,
                 receipt_timeout_s=1.0,
+                backlog_per_s=10_000,  # what the kills left behind goes as fast as the server takes it
             )
             gateways.append(Gateway(name, spool, Uplink(config, spool, now_ns=time.time_ns, monotonic=time.monotonic)))
         return 0 if asyncio.run(run(options, gateways, story)) else 1
