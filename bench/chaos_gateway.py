@@ -87,6 +87,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--start-ns", type=int, required=True)
     parser.add_argument("--rate", type=float, default=50.0)
+    parser.add_argument("--oldest-first", action="store_true")
     parser.add_argument("--drain", type=float, default=30.0)
     options = parser.parse_args()
     story = Story(options.seed, options.start_ns)
@@ -101,6 +102,7 @@ def main() -> int:
                 reconnect_min_s=0.05,
                 reconnect_max_s=0.3,
                 receipt_timeout_s=1.0,
+                oldest_first=options.oldest_first,
                 backlog_per_s=10_000,  # what the kills left behind goes as fast as the server takes it
             )
             gateways.append(Gateway(name, spool, Uplink(config, spool, now_ns=time.time_ns, monotonic=time.monotonic)))

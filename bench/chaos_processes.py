@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from chaos_story import Story
+
 STOP_S = 20.0  # for an orderly end; longer means that something hangs
 _ROOT = Path(__file__).resolve().parent.parent
 _FORKSERVER = multiprocessing.get_context("forkserver")
@@ -229,11 +231,12 @@ def mosquitto(folder: Path, port: int) -> Victim:
     return Victim("broker", [program], "", ["-c", str(config)], folder.parent)
 
 
-def gateways(spools: Path, url: str, seed: int, start_ns: int, rate_hz: float, *, forked: bool) -> Gateways:
-    """The gateways of the story."""
+def gateways(spools: Path, url: str, story: Story, rate_hz: float, *, forked: bool, in_order: bool) -> Gateways:
+    """The gateways of the story; `in_order`: they send what waits before what is new."""
     spools.mkdir()
     arguments = ["--url", url, "--spools", str(spools), "--rate", f"{rate_hz:g}"]
-    arguments += ["--seed", str(seed), "--start-ns", str(start_ns)]
+    arguments += ["--seed", str(story.seed), "--start-ns", str(story.start_ns)]
+    arguments += ["--oldest-first"] if in_order else []
     program = [sys.executable, str(Path(__file__).with_name("chaos_gateway.py"))]
     return Gateways("gateway", program, "chaos_gateway", arguments, spools.parent, forked=forked)
 

@@ -26,7 +26,7 @@ class Verdict:
     readings: int = 0  # produced
     stored: int = 0
     waveforms: int = 0  # blocks produced
-    late: int = 0  # readings that arrived after a younger one of their stream: allowed
+    late: int = 0  # readings that arrived after a younger one of their stream: allowed, unless in order
     missing: int = 0
     doubled: int = 0
     altered: int = 0
@@ -41,10 +41,11 @@ class Verdict:
         return wrong == 0 and self.readings > 0
 
 
-def judge(store: Path, story: Story, newest: dict[str, int]) -> Verdict:
+def judge(store: Path, story: Story, newest: dict[str, int], *, in_order: bool) -> Verdict:
     """The verdict on a store, `newest` being the last second each gateway produced.
 
-    Readings may arrive after younger ones: live data go before a backlog (docs/decisions/0007).
+    `in_order`: whether readings also have to have arrived in order. They do from gateways that send the oldest first;
+    else live data go before a backlog (docs/decisions/0007).
     """
     verdict = Verdict()
     with StoreReader(store) as reader:
@@ -56,6 +57,8 @@ def judge(store: Path, story: Story, newest: dict[str, int]) -> Verdict:
             _compare_samples(verdict, said, samples, own)
             _compare_waveforms(verdict, said, reader, patient)
             verdict.miscounted += abs(_counted(reader, patient, device) - int(own.sum()))
+    if in_order:
+        verdict.out_of_order += verdict.late
     return verdict
 
 

@@ -41,9 +41,10 @@ def chaos(kills: int, *mode: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "mode",
     [
-        pytest.param((), id="endpoint"),
+        pytest.param(("--in-order",), id="endpoint"),
         pytest.param(("--broker",), id="broker", marks=needs_mosquitto),
-        pytest.param(("--gateway",), id="gateway"),
+        pytest.param(("--gateway", "--in-order"), id="gateway"),
+        pytest.param(("--gateway",), id="live-first"),
     ],
 )
 def test_every_reading_is_stored_exactly_once(mode: tuple[str, ...]) -> None:
