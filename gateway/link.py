@@ -118,6 +118,8 @@ class Link:
         """In a thread, which cannot be stopped: should nobody wait for it any more, it cleans up by itself."""
         address = self._config.address
         self._client.connect(address.host, address.port, self._config.keep_alive_s, clean_start=True)
+        if self._client.socket() is None:  # paho says nothing when CONNECT could not be sent
+            raise ConnectionResetError("the connection ended as soon as it was made")
         with self._handover:
             self._arrived = True
             if self._abandoned and (sock := self._client.socket()) is not None:
@@ -151,7 +153,6 @@ class Link:
         client.on_subscribe = self._subscribed
         client.on_message = lambda _client, _data, message: self._take(message.topic, bytes(message.payload))
         client.on_publish = self._published
-        client.on_disconnect = self._disconnected
         return client
 
     def _topic(self, name: TopicName) -> str:
@@ -159,6 +160,7 @@ class Link:
 
     def _adopt(self, sock: Any) -> None:
         self._socket = sock
+        self._client.on_disconnect = self._disconnected  # not sooner: the thread that connects has no part in futures
         self._client.on_socket_close = lambda _client, _data, closing: self._release(closing)
         self._loop.add_reader(sock, self._readable)
         self._arm()
