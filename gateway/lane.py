@@ -60,7 +60,7 @@ class Lane:
     backlog_at_s: float = 0.0  # no backlog before, for its rate
     stuck: int = 0  # the message that was overdue last,
     tries: int = 0  # how often ingest passed it over,
-    top: int = 0  # and the highest sequence that ingest held then
+    top: int = 0  # and the highest sequence that had been sent then
     told: Ranges = ()  # everything that was sent since the process began
     resent: int = 0
     receipts_ahead: int = 0  # of messages that never existed
@@ -219,8 +219,8 @@ def overdue(lane: Lane, *, now_s: float, limits: Limits) -> Lane:
     due_s = deadline(lane, limits=limits)
     if due_s is None or now_s < due_s:
         return lane  # a receipt came while the timer fired
-    head, top = lane.in_flight[0][0], lane.ahead[-1][1] if lane.ahead else 0
-    before = lane.tries if head == lane.stuck else 0
+    head, taken = lane.in_flight[0][0], lane.ahead[-1][1] if lane.ahead else 0
+    passed_over = head == lane.stuck and taken > lane.top  # by what was sent after it, not by what a broker still held
     return replace(
         lane,
         in_flight=(),
@@ -229,8 +229,8 @@ def overdue(lane: Lane, *, now_s: float, limits: Limits) -> Lane:
         window=1,
         backlog_at_s=now_s,
         stuck=head,
-        tries=before + (top > lane.top),
-        top=top,
+        tries=(lane.tries if head == lane.stuck else 0) + passed_over,
+        top=lane.reached,
     )
 
 
