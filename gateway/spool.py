@@ -67,7 +67,6 @@ class Spool:
         self.epoch = self._begin_epoch()
         self._receipted = self._saved = self._journal.cursor(_CURSOR)
         self._oldest = self._journal.oldest
-        self._newest = self._journal.newest
         kept_aside = self._journal.mark(_ASIDE)
         self._aside = set(msgspec.msgpack.decode(kept_aside, type=list[int]) if kept_aside else ())
 
@@ -96,13 +95,13 @@ class Spool:
         payloads = list(_messages(to_wire(batch).devices, clock))
         if payloads:
             receipted = self._receipted
-            self._newest = self._journal.append(
+            self._journal.append(
                 [(_KIND_DEVICES, payload) for payload in payloads],
                 now_ns=now_ns if ages else _FOR_EVER_NS,
                 cursors={_CURSOR: receipted},
             )
             self._saved = max(self._saved, receipted)  # the receipts so far rode on this flush
-        return self._newest
+        return self.newest
 
     def read(self, after: int, *, limit: int, max_bytes: int) -> list[Record]:
         """Up to `limit` stored messages after sequence `after`, oldest first, of about `max_bytes` together."""
@@ -141,7 +140,7 @@ class Spool:
 
         A crash in between only means that messages are sent twice, which changes nothing at ingest.
         """
-        self._receipted = max(self._receipted, min(through, self._newest))
+        self._receipted = max(self._receipted, min(through, self.newest))
 
     def tidy(self) -> None:
         """Save how far receipts came and delete what they freed. Takes disk flushes: call it from a thread."""
@@ -195,8 +194,8 @@ class Spool:
 
     @property
     def newest(self) -> int:
-        """The sequence of the newest message; 0 in a new spool."""
-        return self._newest
+        """The sequence of the newest message; 0 in a new spool. Whom an append wakes sees it."""
+        return self._journal.newest
 
     @property
     def receipted(self) -> int:
@@ -206,7 +205,7 @@ class Spool:
     @property
     def waiting(self) -> int:
         """How many messages wait for a receipt."""
-        return self._newest - max(self._receipted, self._journal.oldest - 1) if self._newest else 0
+        return newest - max(self._receipted, self._journal.oldest - 1) if (newest := self.newest) else 0
 
     @property
     def oldest(self) -> int:

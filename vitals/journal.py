@@ -204,6 +204,8 @@ class Journal:
     @property
     def newest(self) -> int:
         """The sequence of the newest record; 0 in a new journal."""
+        if self._owner is not None:
+            return self._newest
         return int(self._one("SELECT coalesce(max(sequence), 0) FROM record", ())[0])
 
     @property

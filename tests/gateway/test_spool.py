@@ -27,6 +27,14 @@ def test_a_message_is_the_wire_format(spool: Spool) -> None:
     assert spool.message(record, now_ns=99) == encode(GatewayBatch(GATEWAY, spool.epoch, 1, 1, 99, CLOCK, devices))
 
 
+def test_whom_an_append_wakes_finds_what_was_appended(spool: Spool) -> None:
+    """Otherwise the uplink goes back to sleep, and an urgent message waits for the next one."""
+    seen: list[int] = []
+    with spool.listen(lambda: seen.append(spool.newest)):
+        append(spool, range(2))
+    assert seen == [1, 2]
+
+
 def test_nothing_heard_is_nothing_stored(spool: Spool) -> None:
     assert spool.append((), clock=CLOCK, now_ns=1) == 0
     assert messages(spool) == []
