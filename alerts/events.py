@@ -76,6 +76,12 @@ ALARMS_PAUSED: Final = "alarms_paused"  # of a patient, by a person; the detail 
 DEVICES_DISAGREE: Final = "devices_disagree"  # one is beyond a limit for long, and the best value is another's
 JUDGE_DOWN: Final = "judge_down"  # ingest makes no best values any more
 
+# Physiological conditions that are not one value beyond one limit.
+SPO2_FALLING: Final = "spo2_falling"  # many points within minutes, wherever it began
+SPO2_DEFICIT: Final = "spo2_deficit"  # points below the limit times seconds
+TREND: Final = "trend"  # `heart_rate_trend` …: a quarter of an hour away from the patient's own baseline
+EARLY_WARNING: Final = "early_warning"  # a partial NEWS2
+
 # A suspicion that people should know of and that calls nobody.
 IRREGULAR_RHYTHM: Final = "irregular_rhythm"
 ADVISORIES: Final = frozenset({IRREGULAR_RHYTHM})
@@ -100,6 +106,7 @@ class AlarmEvent:
     `value` and `limit`: in the unit of the vital, at the transition; `None` for what has no number.
     `reason`: why data are missing; `detail`: a name or sentence for people, without patient identity.
     `beds`: what a gateway's alarm is about. `backlog`: decided from data older than the live window.
+    `before`: the mean of the same vital in the minute ten minutes earlier, for the trend; `None` when not known.
     `until_ns`: when a pause ends by itself, or an annotated episode ended; 0 for what has no such time.
     `notify`: whether people are to be told. `position`: the ingest record through which the engine had read.
     """
@@ -126,6 +133,7 @@ class AlarmEvent:
     backlog: bool = False
     notify: bool = True
     until_ns: int = 0
+    before: float | None = None
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
