@@ -70,7 +70,7 @@ class UplinkConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     reconnect_max_s: Seconds = 30.0  # a ward's server is back in seconds; longer would only delay alarms
     receipt_timeout_s: Seconds = 10.0  # then the oldest unreceipted message is sent again
     status_every_s: Seconds = 30.0
-    backlog_per_s: Annotated[float, Meta(gt=0, le=10_000)] = 100.0  # a day in a quarter of an hour, next to live data
+    backlog_per_s: Annotated[float, Meta(gt=0, le=10_000)] = 100.0  # a day's numbers in 15 minutes
     oldest_first: bool = False  # nothing is live: a replay, whose order is the point
 
     def __post_init__(self) -> None:

@@ -22,7 +22,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from gateway.config import LocalMqttConfig
 from gateway.devices.driver import Heard, HeardSample
-from vitals.model import VITAL_BY_NAME, Quality, Reason
+from vitals.model import SERVER_VITALS, VITAL_BY_NAME, Quality, Reason
 
 PREFIX: Final = "wearables/"
 MAX_PAYLOAD_BYTES: Final = 4 << 10  # a dozen numbers
@@ -34,6 +34,7 @@ _REASONS: Final = {
     reason.name.lower(): reason
     for reason in (*list(Reason)[1 : list(Reason).index(Reason.OUT_OF_RANGE)], Reason.BATTERY_EMPTY)
 }  # what a device can know of itself
+_MEASURED: Final = {name: vital for name, vital in VITAL_BY_NAME.items() if vital not in SERVER_VITALS}
 _QUALITIES: Final = {quality.name.lower(): quality for quality in Quality}
 
 
@@ -62,9 +63,9 @@ def read_payload(payload: bytes, at_monotonic_ns: int) -> Heard:
 
 
 def _sample(name: str, value: object, told: dict[str, Any], at_ns: int) -> HeardSample | str:
-    vital = VITAL_BY_NAME.get(name)
+    vital = _MEASURED.get(name)
     if vital is None:
-        return f"{name[:40]!r} is none of {', '.join(VITAL_BY_NAME)}"
+        return f"{name[:40]!r} is none of {', '.join(_MEASURED)}"
     quality = _QUALITIES.get(str(told.get("quality", "unknown")), Quality.UNKNOWN)
     stored = told.get("stored") is True
     if value is None:

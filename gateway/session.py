@@ -52,7 +52,8 @@ class State:
     heard: Mapping[str, float] = field(default_factory=dict)  # watched stream → when it was heard last
     tick_at_s: float = 0.0
     retry_at_s: float = 0.0
-    say_lost_at_s: float | None = None  # while its loss is to be repeated
+    say_lost_at_s: float | None = None  # while its loss is to be repeated,
+    say_lost_every_s: float = 0.0  # after twice the time of the time before: it may lie in a drawer for days
     failures: int = 0  # links in a row that did not last
     links: int = 0  # that came to stream
     heard_late: bool = False  # after its loss was said, while its link was being closed
@@ -209,7 +210,9 @@ def _due(state: State, event: Due, now_s: float, limits: Limits) -> Outcome:
     """The repeated loss first; then the phase's own deadline, unless it is not there yet."""
     effects = _NONE
     if state.say_lost_at_s is not None and now_s >= state.say_lost_at_s:
-        state, effects = replace(state, say_lost_at_s=now_s + limits.say_lost_s), (Effect.SAY_LOST,)
+        every_s = min(2 * state.say_lost_every_s, limits.say_lost_most_s)
+        state = replace(state, say_lost_at_s=now_s + every_s, say_lost_every_s=every_s)
+        effects = (Effect.SAY_LOST,)
     own_s = _own_deadline(state, limits)
     if own_s is None or now_s < own_s:
         return state, effects
@@ -255,6 +258,7 @@ def _close(state: State, now_s: float, limits: Limits, why: str, *, phase: Phase
         since_s=now_s,
         failures=1 if stable else state.failures + 1,
         say_lost_at_s=now_s + limits.say_lost_s if had_link else state.say_lost_at_s,
+        say_lost_every_s=limits.say_lost_s if had_link else state.say_lost_every_s,
         why=why,
     )
     return closing, (Effect.CLOSE, Effect.SAY_LOST) if had_link else (Effect.CLOSE,)

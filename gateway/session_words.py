@@ -36,7 +36,8 @@ class Limits:
     backoff_max_s: float = 30.0
     stable_s: float = 30.0  # a link that streamed this long was good: its loss is answered at once
     tick_s: float = 1.0  # the driver's polls and keep-alives
-    say_lost_s: float = 10.0  # how often the reason of the silence is repeated
+    say_lost_s: float = 10.0  # when the reason of the silence is repeated first,
+    say_lost_most_s: float = 300.0  # and how far apart the repetitions become
 
 
 @dataclass(frozen=True, slots=True)

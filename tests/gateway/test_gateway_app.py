@@ -175,6 +175,14 @@ async def test_pushed_settings_are_taken_tried_and_kept_or_taken_back(mosquitto:
     assert radio.lives == 4
 
 
+def test_what_only_the_server_makes_is_not_taken_from_a_wearable() -> None:
+    from gateway.local_mqtt import read_payload
+
+    heard = read_payload(b'{"hrv_sdnn": 40, "spo2": 97}', 5)
+    assert [sample.vital for sample in heard.samples] == [Vital.SPO2]
+    assert "hrv_sdnn" in heard.malformed[0]
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"heart_rate": "x"}', '{"age_s": -1, "spo2": 97}', "9" * 5_000])
 def test_rubbish_from_a_wearable_is_told_and_nothing_more(text: str) -> None:
     from gateway.local_mqtt import read_payload
