@@ -1,24 +1,25 @@
 """The alert service: follows the ingest journal, keeps the alarm journal, and lets the channels tell people.
 
-Everything happens on one event loop: an event is durable in the alarm journal before any screen or channel hears of it.
-When the alarm journal cannot be written (disk full), nothing more is decided until it can; what was decided waits.
+Everything happens on one event loop: an event is durable in the alarm journal before any screen or channel hears of it
+(`alerts.alarm_writer`). When that cannot be written (disk full), nothing more is decided until it can.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
 import structlog
 
+from alerts.alarm_writer import AlarmWriter
 from alerts.attention import Acknowledged, Paused
 from alerts.duty import Duty
 from alerts.engine import Arrival
-from alerts.events import CHANNEL_DOWN, DATABASE_DOWN, AlarmEvent, AlarmRecordKind, encode_event
+from alerts.events import CHANNEL_DOWN, DATABASE_DOWN, AlarmEvent
 from alerts.limits import Preset, Rules
 from alerts.notify.caller import CALLER, Caller
 from alerts.notify.outbox import Channel
@@ -27,7 +28,7 @@ from alerts.recovery import BEFORE_MARK, CURSOR, SNAPSHOT_MARK, arrivals, recove
 from alerts.snapshot import encode_snapshot
 from alerts.tiles import without_server
 from alerts.view import OpenAlarm, Tile
-from vitals.errors import JournalFullError, RetryableError
+from vitals.errors import JournalFullError
 from vitals.follow import follow
 from vitals.journal import Journal
 from vitals.ward import Ward
@@ -36,7 +37,6 @@ TICK_S: Final = 0.5  # how late a silence may be noticed
 SNAPSHOT_NS: Final = 10_000_000_000  # how much is replayed after a restart
 _PORTION: Final = 200  # ingest records judged at once: the event loop is not held up for long by a backlog
 _PORTION_BYTES: Final = 4 << 20
-_FULL_RETRY_S: Final = 1.0
 _NOT_WATCHING: Final = (
     "The server takes nothing in: its disk is full, or it is overloaded. No alarm will come. "
     "Watch the patients directly, and call the operator."
@@ -75,10 +75,9 @@ class AlertService:
         self._alarms = alarms
         self._now_ns = now_ns
         self._keep_cursor = keep_cursor
-        self._listeners: list[Callable[[Sequence[AlarmEvent]], None]] = []
+        self._writer = AlarmWriter(alarms, now_ns)
         self._deciding = asyncio.Lock()
         self._judged = asyncio.Event()
-        self._waiting: tuple[AlarmEvent, ...] = ()
         recovered = recover(ingest, alarms, ward, preset, now_ns())
         self._engine = recovered.engine
         self._stepped_ns = now_ns()
@@ -115,7 +114,7 @@ class AlertService:
                 for worker in self._workers:
                     group.create_task(worker.run(), name=f"alerts-channel-{worker.name}")
         finally:
-            if not self._waiting:
+            if not self._writer.is_stuck:
                 self._try_to_save()
 
     # -- what screens ask --------------------------------------------------------------------------------------------
@@ -127,7 +126,7 @@ class AlertService:
 
     async def reached(self, position: int) -> None:
         """Return once everything through ingest record `position` was judged and what came of it is durable."""
-        while self._engine.position < position or self._waiting:
+        while self._engine.position < position or self._writer.is_stuck:
             self._judged.clear()
             await self._judged.wait()
 
@@ -158,7 +157,7 @@ class AlertService:
 
     def trouble(self) -> str:
         """What keeps the server from watching anybody, for people; empty when nothing does."""
-        return _NOT_WATCHING if self._waiting or self._deaf() else ""
+        return _NOT_WATCHING if self._writer.is_stuck or self._deaf() else ""
 
     def alarms(self) -> tuple[OpenAlarm, ...]:
         """The open alarms, the worst first."""
@@ -190,25 +189,19 @@ class AlertService:
 
         Raises `RetryableError` when that cannot be written down; then nothing was changed.
         """
-        if self._waiting:
-            raise RetryableError("the alarm journal cannot be written: free disk space", retry_after_s=_FULL_RETRY_S)
+        self._writer.require_room()
         before = self._engine.book.state()
         result, events = decide(self._now_ns())
         try:
-            self._commit(events)
+            self._writer.commit(events)
         except JournalFullError:
             self._engine.book.put_back(before)
             raise
         return result
 
-    @contextmanager
-    def listen(self, changed: Callable[[Sequence[AlarmEvent]], None]) -> Iterator[None]:
+    def listen(self, changed: Callable[[Sequence[AlarmEvent]], None]) -> AbstractContextManager[None]:
         """Call `changed` with the events of each step that had any, once they are durable."""
-        self._listeners.append(changed)
-        try:
-            yield
-        finally:
-            self._listeners.remove(changed)
+        return self._writer.listen(changed)
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
@@ -225,7 +218,7 @@ class AlertService:
         while True:
             await asyncio.sleep(TICK_S)
             await self._step((), self._engine.position)
-            if abs(self._now_ns() - saved_ns) >= SNAPSHOT_NS and not self._waiting:
+            if abs(self._now_ns() - saved_ns) >= SNAPSHOT_NS and not self._writer.is_stuck:
                 saved_ns = self._now_ns()
                 self._try_to_save()
 
@@ -233,7 +226,7 @@ class AlertService:
         async with self._deciding:
             now_ns = self._now_ns()
             events = self._after_standstill(now_ns) + self._engine.step(found, position, now_ns)
-            await self._commit_at_last(events)
+            await self._writer.commit_at_last(events)
         self._judged.set()
 
     def _after_standstill(self, now_ns: int) -> tuple[AlarmEvent, ...]:
@@ -246,46 +239,13 @@ class AlertService:
         _log.warning("alerts_stood_still", seconds=seconds, what=what)
         return self._engine.resume(min(before_ns, now_ns), now_ns, f"The alert engine {what}: {seconds} s")
 
-    async def _commit_at_last(self, events: tuple[AlarmEvent, ...]) -> None:
-        self._waiting += events
-        said = False
-        while self._waiting:
-            try:
-                self._commit(self._waiting)
-                self._waiting = ()
-            except JournalFullError as error:
-                if not said:
-                    _log.error("alarms_not_journalled", waiting=len(self._waiting), reason=str(error))
-                said = True
-                await asyncio.sleep(_FULL_RETRY_S)
-
-    def _commit(self, events: tuple[AlarmEvent, ...]) -> None:
-        if not events:
-            return
-        records = [(int(AlarmRecordKind.EVENT), encode_event(event)) for event in events]
-        self._alarms.append(records, now_ns=self._now_ns())
-        for event in events:
-            _log.info(
-                "alarm",
-                transition=event.transition,
-                condition=event.condition,
-                priority=event.priority.name.lower(),
-                patient=event.patient,
-                bed=event.bed,
-                gateway=event.gateway,
-                backlog=event.backlog,
-            )
-        for changed in tuple(self._listeners):
-            changed(events)
-
     def _save(self, events: tuple[AlarmEvent, ...]) -> None:
         """Commit `events` and a snapshot together, then let the ingest journal trim what lies before it."""
         marks = {
             SNAPSHOT_MARK: encode_snapshot(self._engine, self._now_ns()),
             BEFORE_MARK: self._alarms.newest.to_bytes(8, "big"),
         }
-        records = [(int(AlarmRecordKind.EVENT), encode_event(event)) for event in events]
-        self._alarms.append(records, now_ns=self._now_ns(), marks=marks)
+        self._writer.save(events, marks)
         if self._keep_cursor:
             self._ingest.move(CURSOR, self._engine.position)
 
@@ -304,14 +264,7 @@ class AlertService:
 
     def _report_part(self, condition: str, name: str, failing: bool) -> None:
         events = self._engine.report_part(condition, name, failing=failing, now_ns=self._now_ns())
-        if self._waiting:
-            self._waiting += events
-            return
-        try:
-            self._commit(events)
-        except JournalFullError as error:  # the next step writes it
-            self._waiting = events
-            _log.error("alarms_not_journalled", waiting=len(events), reason=str(error))
+        self._writer.commit_soon(events)
 
     def _forget_channels(self, configured: set[str]) -> None:
         """A channel that is no longer configured must not keep the alarm journal from being trimmed."""
