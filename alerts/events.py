@@ -68,11 +68,13 @@ GATEWAY_DOWN: Final = "gateway_down"
 CLOCK_UNTRUSTED: Final = "clock_untrusted"
 CHANNEL_DOWN: Final = "channel_down"
 DATABASE_DOWN: Final = "database_down"  # one that readings are forwarded to; monitoring does not need it
-REPORTED: Final = (CHANNEL_DOWN, DATABASE_DOWN)  # by a part of the server; the name of the part is the detail
+LIMITS_STUCK: Final = "limits_stuck"  # changes of limits are not taken into force; those in force stay
+REPORTED: Final = (CHANNEL_DOWN, DATABASE_DOWN, LIMITS_STUCK)  # by a part of the server; its name is the detail
 ENGINE_DOWN: Final = "engine_down"
 RADIO_DOWN: Final = "radio_down"  # a gateway is there and hears none of its wearables
 INTAKE_DOWN: Final = "intake_down"  # all gateways fell silent together: the cause is above them
 ALARMS_PAUSED: Final = "alarms_paused"  # of a patient, by a person; the detail is the reason
+LIMITS_CHANGED: Final = "limits_changed"  # of a patient, by a person; the detail is from what to what, and why
 DEVICES_DISAGREE: Final = "devices_disagree"  # one is beyond a limit for long, and the best value is another's
 JUDGE_DOWN: Final = "judge_down"  # ingest makes no best values any more
 

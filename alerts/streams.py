@@ -122,15 +122,25 @@ class StreamTable:
         self._stream_of[slot, vital] = index
         self.size += 1
         patient, device = self.slots[slot]
-        rules = self._rules_of[patient].get(Vital(vital), ()) if vital in _KNOWN else ()
-        virtual = is_virtual(device)  # there is no such device that could have a technical condition
-        self.rules.append(tuple(r for r in rules if r.kind is Kind.PHYSIOLOGICAL) if virtual else rules)
-        self.low[index], self.high[index] = _calm_range(self.rules[index])
+        virtual = is_virtual(device)
+        self.rules.append(())
+        self.set_rules(index)
         self.quiet[index] = True
         self.virtual[index] = virtual
         self.watched[index] = vital in SIGNAL_VITALS and not virtual
         self._relate(index, patient, vital, best=is_best(device))
         return index
+
+    def set_rules(self, index: int) -> None:
+        """Let the rules of its patient hold for a stream, as they are now."""
+        row = self.state[index]
+        patient, device = self.slots[int(row["slot"])]
+        vital = int(row["vital"])
+        rules = self._rules_of[patient].get(Vital(vital), ()) if vital in _KNOWN else ()
+        if is_virtual(device):  # there is no such device that could have a technical condition
+            rules = tuple(rule for rule in rules if rule.kind is Kind.PHYSIOLOGICAL)
+        self.rules[index] = rules
+        self.low[index], self.high[index] = _calm_range(rules)
 
     def _relate(self, index: int, patient: str, vital: int, *, best: bool) -> None:
         """Connect the streams of a patient's devices with the stream of the best value, whichever comes first."""
