@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from enum import IntEnum
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
@@ -91,7 +92,8 @@ class IrregularRhythm(Struct, frozen=True, forbid_unknown_fields=True):
 class Preset(Struct, frozen=True, forbid_unknown_fields=True):
     """A ward's limits, delays and priorities.
 
-    `latching`: conditions whose signal outlives them until somebody acknowledges; none by default.
+    `latching`: conditions whose signal outlives them until somebody acknowledges; none by default. `revision`: the
+    ward's own count of its changes. `approved_by`: a role or pseudonym, never a patient.
     """
 
     version: int
@@ -103,6 +105,9 @@ class Preset(Struct, frozen=True, forbid_unknown_fields=True):
     irregular_rhythm: IrregularRhythm = IrregularRhythm()
     latching: tuple[str, ...] = ()
     signals: Signals = Signals()
+    revision: str = ""
+    approved_by: str = ""
+    approved_on: date | None = None
 
 
 class Source(IntEnum):
