@@ -45,6 +45,11 @@ class Chatter:
             del self.quiet_since_ns[key]
             self.came(key, at_ns)
 
+    def forget(self, key: Key) -> None:
+        """Count anew: what came and went so far did so under another limit."""
+        self.came_ns.pop(key, None)
+        self.quiet_since_ns.pop(key, None)
+
     def over(self, now_ns: int) -> list[Key]:
         """The held alarms that have been quiet for long enough; those too old to count are forgotten."""
         found = [key for key, since_ns in self.quiet_since_ns.items() if now_ns - since_ns >= self._hold_ns]

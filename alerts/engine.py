@@ -14,7 +14,7 @@ than `LIVE_WINDOW_NS` decide is marked and not notified; if it still holds when 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -22,9 +22,21 @@ import numpy as np
 from alerts import attention
 from alerts.alarms import AlarmBook, Finding
 from alerts.attention import Acknowledged, Paused
-from alerts.events import CHANNEL_DOWN, ENGINE_DOWN, NO_DATA, AlarmEvent, Key, Kind, Priority
+from alerts.changed_rules import RuleChange
+from alerts.events import (
+    DATABASE_DOWN,
+    ENGINE_DOWN,
+    LIMITS_CHANGED,
+    NO_DATA,
+    AlarmEvent,
+    Key,
+    Kind,
+    Priority,
+    Transition,
+)
 from alerts.judge import JudgeWatch
-from alerts.limits import Preset, Rules, limits_of, rules_of
+from alerts.limits import Preset, Rules, rules_of
+from alerts.limits_in_force import Difference, Overrides, limits_with
 from alerts.links import MOST_UNCERTAIN_MS, Links
 from alerts.screening import Screened, screen, take_note
 from alerts.streams import Indices, StreamTable, is_untrusted
@@ -43,9 +55,21 @@ SHORT_GAP_NS: Final = 60_000_000_000  # a restart that took longer than this is 
 
 
 class Engine:
-    """The state of one ward. `screening=False` walks through every sample: slower, same events."""
+    """The state of one ward.
 
-    def __init__(self, ward: Ward, preset: Preset, now_ns: int, *, screening: bool = True) -> None:
+    `screening=False` walks through every sample: slower, same events. `changed`: patient → what people changed of the
+    limits, over the ward file's.
+    """
+
+    def __init__(
+        self,
+        ward: Ward,
+        preset: Preset,
+        now_ns: int,
+        *,
+        screening: bool = True,
+        changed: Mapping[str, Overrides] | None = None,
+    ) -> None:
         self.ward = ward
         self.preset = preset
         self.position = 0
@@ -53,7 +77,8 @@ class Engine:
         self._screening = screening
         self._beds = {p.patient: p.bed for p in ward.patients}
         self.book = AlarmBook(lambda patient: self._beds.get(patient, ""), frozenset(preset.latching), preset.signals)
-        self.rules = _rules_of_patients(ward, preset)
+        self.changed = dict(changed or {})
+        self.rules = _rules_of_patients(ward, preset, self.changed)
         self.table = StreamTable(self.rules)
         self.links = Links(self.table, self.book, preset, now_ns)
         self.judge = JudgeWatch(self.table, self.book, self._beds)
@@ -120,9 +145,29 @@ class Engine:
     def report_part(self, condition: str, name: str, *, failing: bool, now_ns: int) -> tuple[AlarmEvent, ...]:
         """Take note that a part of the server does not work, or does again: `condition` is one of `REPORTED`."""
         self.book.begin(self.position, now_ns)
-        worst = Priority.MEDIUM if condition == CHANNEL_DOWN else Priority.LOW
+        worst = Priority.LOW if condition == DATABASE_DOWN else Priority.MEDIUM
         priority = worst if failing else 0
         self.book.vote(Key(condition, channel=name), name, priority, Finding(Kind.TECHNICAL, now_ns))
+        return self.book.take()
+
+    def change_limits(
+        self, patient: str, changed: Overrides, told: Iterable[Difference], now_ns: int
+    ) -> tuple[AlarmEvent, ...]:
+        """Let `changed` be all that people changed of a patient's limits; `told` goes to the alarm journal.
+
+        Raises `ConfigurationError` when the limits that follow are unsafe, and then changes nothing.
+        """
+        own = next(p for p in self.ward.patients if p.patient == patient)
+        new = rules_of(self.preset, limits_with(self.preset, own, changed))
+        old, self.rules[patient], self.changed[patient] = self.rules[patient], new, changed
+        self.book.begin(self.position, now_ns)
+        for change in told:
+            limit = None if change.field.endswith("_s") else change.after
+            finding = Finding(Kind.TECHNICAL, now_ns, limit=limit, detail=str(change))
+            key = Key(LIMITS_CHANGED, patient)
+            noted, until_ns = Transition.NOTED, change.until_ns
+            self.book.emit("", key, noted, finding, Priority.LOW, notify=False, actor=change.actor, until_ns=until_ns)
+        RuleChange(self.table, self.walk, self.book).apply(patient, old, new)
         return self.book.take()
 
     def resume(self, down_since_ns: int, now_ns: int, detail: str) -> tuple[AlarmEvent, ...]:
@@ -220,10 +265,9 @@ class Engine:
         )
 
 
-def _rules_of_patients(ward: Ward, preset: Preset) -> Mapping[str, Rules]:
+def _rules_of_patients(ward: Ward, preset: Preset, changed: Mapping[str, Overrides]) -> dict[str, Rules]:
     """Rules per patient; all who differ in nothing share the preset's."""
     shared = rules_of(preset, preset.vitals)
-    return {
-        p.patient: rules_of(preset, limits_of(preset, p.patient, p.limits)) if p.limits else shared
-        for p in ward.patients
-    }
+    own = {p.patient: p for p in ward.patients if p.limits or changed.get(p.patient)}
+    differing = {name: rules_of(preset, limits_with(preset, p, changed.get(name, {}))) for name, p in own.items()}
+    return {p.patient: differing.get(p.patient, shared) for p in ward.patients}

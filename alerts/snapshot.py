@@ -28,6 +28,7 @@ from alerts.events import (
     Kind,
 )
 from alerts.limits import Preset
+from alerts.limits_in_force import is_safe
 from alerts.links import Gateway
 from alerts.streams import STATE_DTYPE
 from vitals.errors import MalformedMessageError
@@ -68,6 +69,7 @@ class Snapshot(Struct, array_like=True, frozen=True):
     quiet_since_ns: list[tuple[Key, int]] = []
     deaf: set[int] = set()
     all_down: bool = False
+    changed: dict[str, dict[str, dict[str, float]]] = {}
 
 
 _DECODER: Final = msgspec.msgpack.Decoder(Snapshot)
@@ -101,6 +103,7 @@ def encode_snapshot(engine: Engine, now_ns: int) -> bytes:
             list(engine.book.chatter.quiet_since_ns.items()),
             links.deaf,
             links.all_down,
+            {patient: {vital: dict(f) for vital, f in own.items()} for patient, own in engine.changed.items()},
         )
     )
 
@@ -135,7 +138,9 @@ def restore(snapshot: Snapshot, ward: Ward, preset: Preset, *, screening: bool =
 
     Alarms of patients who left, and of rules that are gone, are left out: whoever knows the journal ends them.
     """
-    engine = Engine(ward, preset, snapshot.since_ns, screening=screening)
+    of_ward = [(p, snapshot.changed[p.patient]) for p in ward.patients if p.patient in snapshot.changed]
+    changed = {p.patient: own for p, own in of_ward if is_safe(preset, p, own)}  # the files may say otherwise now
+    engine = Engine(ward, preset, snapshot.since_ns, screening=screening, changed=changed)
     engine.position, engine.book.number = snapshot.position, snapshot.number
     engine.walk.late, engine.unassigned = snapshot.late, snapshot.unassigned
     for gateway in snapshot.gateways:

@@ -148,6 +148,15 @@ class Walk:
                 self._dispute(stream, rule, finding, disputed=False)
         self._settle(stream)
 
+    def adopt(self, stream: int, trackers: list[Tracker]) -> None:
+        """Go on with `trackers`, one for each rule that the stream has now."""
+        self.trackers[stream] = trackers
+        self._settle(stream)
+
+    def settle_dispute(self, stream: int, rule: Rule, finding: Finding) -> None:
+        """Take back that the stream is overruled: it is no longer beyond the limit of `rule`."""
+        self._dispute(stream, rule, finding, disputed=False)
+
     def _judge(self, stream: int, cell: _Cell, reading: _Reading) -> None:
         trackers = self.trackers.get(stream)
         rules = self._table.rules[stream]
@@ -182,7 +191,7 @@ class Walk:
         """
         if rule.kind is Kind.TECHNICAL or self._table.speaks(stream, at_ns):
             return True
-        key, source = self._vote_of(stream, rule)
+        key, source = self.vote_of(stream, rule)
         return self._book.holds(key, source) and self._is_undecided(int(self._table.best_of[stream]), rule.sign)
 
     def _dispute(self, stream: int, rule: Rule, finding: Finding, *, disputed: bool) -> None:
@@ -195,7 +204,7 @@ class Walk:
 
     def dispute_of(self, stream: int, rule: Rule) -> tuple[Key, str]:
         """Which alarm tells that a device is overruled, and under which name."""
-        key, source = self._vote_of(stream, rule)
+        key, source = self.vote_of(stream, rule)
         return Key(DEVICES_DISAGREE, key.patient, self._table.told_by(stream)), f"{source}/{rule.condition}"
 
     def _agrees(self, stream: int, sign: int) -> bool:
@@ -215,11 +224,11 @@ class Walk:
         self._table.quiet[stream] = quiet
 
     def _vote(self, stream: int, rule: Rule, level: int, finding: Finding) -> None:
-        key, source = self._vote_of(stream, rule)
+        key, source = self.vote_of(stream, rule)
         priority = int(rule.levels[level - 1].priority) if level else 0
         self._book.vote(key, source, priority, finding)
 
-    def _vote_of(self, stream: int, rule: Rule) -> tuple[Key, str]:
+    def vote_of(self, stream: int, rule: Rule) -> tuple[Key, str]:
         """Which alarm a rule of a stream votes on, and under which name."""
         row = self._table.state[stream]
         patient, device = self._table.slots[row["slot"]]
