@@ -24,6 +24,8 @@ from alerts.events import (
     INTAKE_DOWN,
     IRREGULAR_RHYTHM,
     JUDGE_DOWN,
+    LIMITS_CHANGED,
+    LIMITS_STUCK,
     NO_DATA,
     POOR_SIGNAL,
     PROBE_OFF,
@@ -49,6 +51,8 @@ _NAMES: Final = {
     CLOCK_UNTRUSTED: "clock not trusted",
     CHANNEL_DOWN: "notifications do not arrive",
     DATABASE_DOWN: "readings do not arrive there",
+    LIMITS_STUCK: "changed limits are not in force",
+    LIMITS_CHANGED: "limits changed",
     ENGINE_DOWN: "alarms were not watched",
     JUDGE_DOWN: "values not cross-checked",
     DEVICES_DISAGREE: "devices disagree",
@@ -66,6 +70,7 @@ _ACTIONS: Final = {
     CLOCK_UNTRUSTED: "Times of its readings may be wrong. Check the gateway's network time.",
     CHANNEL_DOWN: "Look at the station page, and check this channel's service and address.",
     DATABASE_DOWN: "Monitoring and alarms go on; its boards stand still. Tell the people who run the server.",
+    LIMITS_STUCK: "Alarms go on with the limits that held before. Tell the people who run the server.",
     ENGINE_DOWN: "Look at the station page for what happened meanwhile.",
     DEVICES_DISAGREE: "One device is beyond a limit, another is not. Look at the patient, then at the sensors.",
     JUDGE_DOWN: "Alarms go on, from each device's own values. Tell the people who run the server.",
@@ -150,6 +155,8 @@ def _headline(event: AlarmEvent) -> str:
         return f"Channel {event.detail}: {name}"
     if event.condition == DATABASE_DOWN:
         return f"Database {event.detail}: {name}"
+    if event.condition == LIMITS_STUCK:
+        return f"Limits of {event.detail}: {name}"
     return f"Bed {event.bed}: {name}" if event.bed else name[:1].upper() + name[1:]
 
 
