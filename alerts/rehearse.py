@@ -86,7 +86,7 @@ class Outcome:
 
 
 def plain_thresholds(preset: Preset) -> Preset:
-    """The limits of `preset` as bare thresholds, SpO2 at 90 %: no delay, no hysteresis, nothing severe."""
+    """The limits of `preset` as bare thresholds, SpO2 at 90 %: no delay, no hysteresis, nothing severe or held."""
     bare = {
         name: VitalLimits(
             unit=limits.unit,
@@ -98,7 +98,8 @@ def plain_thresholds(preset: Preset) -> Preset:
         )
         for name, limits in preset.vitals.items()
     }
-    return msgspec.structs.replace(preset, name="plain", vitals=bare)
+    none_comes_and_goes = msgspec.structs.replace(preset.signals, chatter_within_s=0)
+    return msgspec.structs.replace(preset, name="plain", vitals=bare, signals=none_comes_and_goes)
 
 
 def changed(preset: Preset, fields: Mapping[tuple[str, str], float]) -> Preset:

@@ -1,7 +1,8 @@
 """A scripted ward day on which the alert service is killed again and again, by `kill -9`, at random moments.
 
-The patients are low in turn, 18 s each. Somebody in the service's own process acknowledges what P-1 has, and pauses the
-alarms of P-2. What the journal holds in the end must be what one life without a kill would have left behind.
+The patients are low in turn, through two lives of the service each. Somebody in the service's own process acknowledges
+what P-1 has, and pauses the alarms of P-2. What the journal holds in the end must be what one life without a kill would
+have left behind.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from vitals.columns import RecordKind, encode_block
 from vitals.journal import Journal, Record
 
 PATIENTS = 4
-SECONDS = 18  # of each life, and of each low value; the delay is 15
+SECONDS = 18  # of each life
+LOW_S = 2 * SECONDS  # of each low value; the delay is 15
 PACE_S = 0.03  # for a second of the ward: the service is to be killed at work, not before it read anything
 _LIFE = """
 import asyncio, sys
@@ -87,7 +89,7 @@ class _Ingest:
         self._new.replace(self._clock)
 
     def write(self, at_s: int) -> None:
-        low = (at_s - 1) // SECONDS % PATIENTS
+        low = (at_s - 1) // LOW_S % PATIENTS
         rows = [r for i in range(PATIENTS) for r in second(at_s, f"d-{i}", spo2=85.0 if i == low else 97.0)]
         self.tell(at_s)
         self._journal.append([(int(RecordKind.SAMPLES), encode_block(block(rows)))], now_ns=T0 + at_s * S)
@@ -148,9 +150,10 @@ def check(events: list[AlarmEvent], lives: int) -> Counter[str]:
         [(e.patient, (e.at_ns - T0) // S) for e in events if e.condition == "spo2_low" and e.transition is which]
         for which in (Transition.RAISED, Transition.ENDED)
     )
-    first = [0, *(n * SECONDS for n in range(1, lives))]
-    assert raised == [(f"P-{n % PATIENTS}", at + (16 if n == 0 else 15)) for n, at in enumerate(first)]
-    assert ended == [(f"P-{n % PATIENTS}", (n + 1) * SECONDS + 1) for n in range(lives - 1)]
+    lows = -(-lives * SECONDS // LOW_S)
+    begun = [n * LOW_S for n in range(lows)]
+    assert raised == [(f"P-{n % PATIENTS}", at + (16 if n == 0 else 15)) for n, at in enumerate(begun)]
+    assert ended == [(f"P-{n % PATIENTS}", at) for n, at in enumerate(at + 1 for at in begun[1:])]
     acknowledged = Counter(e.alarm_id for e in events if e.transition is Transition.ACKNOWLEDGED)
     assert set(acknowledged.values()) <= {1}, "an acknowledgement was forgotten, and given again"
     pauses = [e for e in events if e.condition == ALARMS_PAUSED]

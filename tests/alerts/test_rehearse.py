@@ -13,6 +13,7 @@ from vitals.columns import SampleBlock
 from vitals.errors import ConfigurationError
 from vitals.model import Vital
 
+ALMOST_PLAIN: dict[tuple[str, str], float] = {("spo2", "low"): 90, ("spo2", "low_delay_s"): 0}
 ADAPTIVE = decode_adaptive(b"baseline_min = 1\n[vitals.spo2]\nlow_margin = 2\nlow_least = 85\n")
 
 
@@ -34,6 +35,13 @@ def test_a_delay_costs_nothing_but_the_short_dips() -> None:
     assert (len(bare.spans), len(waits.spans)) == (2, 1)
     assert waits.delays_ns == (15 * S,)
     assert waits.verdicts == {Verdict.CAUGHT: 1}
+
+
+def test_plain_thresholds_tell_every_crossing_even_of_what_comes_and_goes() -> None:
+    recorded = days(([97.0] * 10 + [89.0] * 10) * 8 + [97.0] * 10)
+    plain = plain_thresholds(preset())
+    outcomes = [rehearse(recorded, Variant(p.name, p), []) for p in (plain, changed(preset(), ALMOST_PLAIN))]
+    assert [len(outcome.spans) for outcome in outcomes] == [8, 4]
 
 
 def test_a_lower_limit_misses_and_a_late_fall_is_told_late() -> None:
