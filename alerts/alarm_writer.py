@@ -50,11 +50,11 @@ class AlarmWriter:
         finally:
             self._listeners.remove(changed)
 
-    def commit(self, events: Sequence[AlarmEvent]) -> None:
-        """Write events, then tell who listens; raises `JournalFullError` and has written nothing."""
+    def commit(self, events: Sequence[AlarmEvent], marks: Mapping[str, bytes] | None = None) -> None:
+        """Write events and marks, then tell who listens; raises `JournalFullError` and has written nothing."""
         if not events:
             return
-        self.save(events, {})
+        self.save(events, marks or {})
         for event in events:
             _log.info(
                 "alarm",
@@ -69,13 +69,15 @@ class AlarmWriter:
         for changed in tuple(self._listeners):
             changed(events)
 
-    async def commit_at_last(self, events: Sequence[AlarmEvent]) -> None:
-        """Write events, and what waits before them, however long it takes."""
+    async def commit_at_last(
+        self, events: Sequence[AlarmEvent], marks: Callable[[], Mapping[str, bytes]] = dict
+    ) -> None:
+        """Write events, and what waits before them, however long it takes; `marks` go with them."""
         self._waiting += tuple(events)
         said = False
         while self._waiting:
             try:
-                self.commit(self._waiting)
+                self.commit(self._waiting, marks())
                 self._waiting = ()
             except JournalFullError as error:
                 if not said:

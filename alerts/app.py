@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -20,7 +21,9 @@ from alerts.attention import Acknowledged, Paused
 from alerts.duty import Duty
 from alerts.engine import Arrival
 from alerts.events import CHANNEL_DOWN, DATABASE_DOWN, AlarmEvent
+from alerts.limit_keeper import LimitKeeper
 from alerts.limits import Preset, Rules
+from alerts.limits_in_force import InForce
 from alerts.notify.caller import CALLER, Caller
 from alerts.notify.outbox import Channel
 from alerts.notify.worker import ChannelWorker, RetryDelay, cursor_name
@@ -53,6 +56,7 @@ class AlertService:
     `ingest`: the ingest journal; `keep_cursor=False` when another process writes it. `alarms`: the alarm journal, which
     this service alone writes. `standstill_ns`: see `_after_standstill`. `deaf`: whether the server takes in nothing,
     such as with a full disk. `duty`: who is called, and who next; the channels of those people tell only that.
+    `limits`: the journal of changed limits (`alerts.limit_journal`), which need not exist yet.
     Raises `ConfigurationError` for limits that contradict each other.
     """
 
@@ -70,6 +74,7 @@ class AlertService:
         standstill_ns: int = STANDSTILL_NS,
         deaf: Callable[[], bool] = lambda: False,
         duty: Duty | None = None,
+        limits: Path | None = None,
     ) -> None:
         self._ingest = ingest
         self._alarms = alarms
@@ -85,7 +90,8 @@ class AlertService:
         self._deaf = deaf
         self.unreadable = recovered.unreadable  # ingest records that could not be decoded
         _log.info("alerts_recovered", position=self._engine.position, replayed=recovered.replayed)
-        self._save(recovered.events)
+        self._limits = LimitKeeper(limits, ward, preset)
+        self._save(recovered.events + self._limits.bring_into_force(self._engine, now_ns()))
         self._forget_channels({channel.subscription.name for channel in channels})
         self._caller = Caller(alarms, duty, now_ns=now_ns) if duty is not None else None
         if duty is None:
@@ -114,6 +120,7 @@ class AlertService:
                 for worker in self._workers:
                     group.create_task(worker.run(), name=f"alerts-channel-{worker.name}")
         finally:
+            self._limits.close()
             if not self._writer.is_stuck:
                 self._try_to_save()
 
@@ -167,6 +174,10 @@ class AlertService:
         """The limits in force for a patient of the ward."""
         return self._engine.rules.get(patient, {})
 
+    def limits_in_force(self, patient: str) -> tuple[InForce, ...]:
+        """Every limit in force for a patient of the ward: where it comes from, and of a changed one who and why."""
+        return self._limits.in_force(self._engine, patient, self._now_ns())
+
     def acknowledge(self, alarm_id: str, actor: str) -> Acknowledged:
         """Let `actor` take notice of an open alarm. For this and the next three see `_command`."""
         return self._command(lambda now_ns: self._engine.acknowledge(alarm_id, actor, now_ns))
@@ -217,6 +228,7 @@ class AlertService:
         saved_ns = self._now_ns()
         while True:
             await asyncio.sleep(TICK_S)
+            await self._heed_limits()
             await self._step((), self._engine.position)
             if abs(self._now_ns() - saved_ns) >= SNAPSHOT_NS and not self._writer.is_stuck:
                 saved_ns = self._now_ns()
@@ -228,6 +240,13 @@ class AlertService:
             events = self._after_standstill(now_ns) + self._engine.step(found, position, now_ns)
             await self._writer.commit_at_last(events)
         self._judged.set()
+
+    async def _heed_limits(self) -> None:
+        """Take changes of limits into force. What follows from them is durable together with the state it left."""
+        async with self._deciding:
+            events = self._limits.bring_into_force(self._engine, self._now_ns())
+            if events:
+                await self._writer.commit_at_last(events, self._snapshot)
 
     def _after_standstill(self, now_ns: int) -> tuple[AlarmEvent, ...]:
         """Resume as after a restart when this process stood still (frozen, disk full) or the clock was set."""
@@ -241,13 +260,15 @@ class AlertService:
 
     def _save(self, events: tuple[AlarmEvent, ...]) -> None:
         """Commit `events` and a snapshot together, then let the ingest journal trim what lies before it."""
-        marks = {
+        self._writer.save(events, self._snapshot())
+        if self._keep_cursor:
+            self._ingest.move(CURSOR, self._engine.position)
+
+    def _snapshot(self) -> Mapping[str, bytes]:
+        return {
             SNAPSHOT_MARK: encode_snapshot(self._engine, self._now_ns()),
             BEFORE_MARK: self._alarms.newest.to_bytes(8, "big"),
         }
-        self._writer.save(events, marks)
-        if self._keep_cursor:
-            self._ingest.move(CURSOR, self._engine.position)
 
     def _try_to_save(self) -> None:
         try:

@@ -68,15 +68,16 @@ class Changes:
     """All changes so far, folded: per setting those that may still come to count."""
 
     def __init__(self) -> None:
-        self._of: defaultdict[str, dict[Key, list[LimitChange]]] = defaultdict(dict)
+        self._of: dict[str, dict[Key, list[LimitChange]]] = {}
 
     def take(self, change: LimitChange) -> None:
-        """Add the next change, in the order of the journal."""
-        of_patient = self._of[change.patient]
+        """Add the next change, in the order of the journal. Others may be reading: what they have stays as it is."""
+        of_patient = dict(self._of.get(change.patient, {}))
         for setting in change.settings:
             key = setting.vital, setting.field
             kept = of_patient.get(key, []) if change.until_ns else []  # a lasting one covers all before it
             of_patient[key] = [*kept, change]
+        self._of[change.patient] = of_patient
 
     @property
     def patients(self) -> frozenset[str]:
@@ -145,18 +146,22 @@ def check(preset: Preset, patient: Patient, changes: Changes, now_ns: int) -> No
             raise ConfigurationError(f"once a temporary change has ended: {error}") from error
 
 
-def in_force(preset: Preset, patient: Patient, changes: Changes, now_ns: int) -> Iterator[InForce]:
-    """Every limit that holds for a patient, its delay after it; raises `ConfigurationError` when they are unsafe."""
-    counting = changes.counting(patient.patient, now_ns)
-    limits = limits_with(preset, patient, changes.overrides(patient.patient, now_ns))
-    for vital, of_vital in limits.items():
+def in_force(
+    preset: Preset, patient: Patient, changed: Overrides, counting: Mapping[Key, LimitChange]
+) -> Iterator[InForce]:
+    """Every limit and delay that holds for a patient with `changed`; raises `ConfigurationError` when unsafe.
+
+    `counting`: whose changes these are, as far as that is known.
+    """
+    for vital, limits in limits_with(preset, patient, changed).items():
         for field in FIELDS:
-            value = getattr(of_vital, field)
-            if not isinstance(value, (int, float)) or _is_delay_of_nothing(of_vital, field):
+            value = getattr(limits, field)
+            if not isinstance(value, (int, float)) or _is_delay_of_nothing(limits, field):
                 continue
-            change = counting.get((vital, field))
-            if change is not None and value_in(change, (vital, field)) is not None:
-                yield InForce(vital, field, value, Origin.CHANGED, change)
+            if field in changed.get(vital, {}):
+                change = counting.get((vital, field))
+                told = change if change and value_in(change, (vital, field)) == value else None
+                yield InForce(vital, field, value, Origin.CHANGED, told)
             else:
                 of_ward = field in patient.limits.get(vital, {})
                 yield InForce(vital, field, value, Origin.WARD_FILE if of_ward else Origin.PRESET)
