@@ -40,6 +40,11 @@ class DataFolder:
         return self.root / "alarms.db"
 
     @property
+    def limits(self) -> Path:
+        """Who changed which limits, when and why."""
+        return self.root / "limits.db"
+
+    @property
     def configs(self) -> Path:
         """Signed settings for gateways, a file for each, see `config_folder`."""
         return self.root / "configs"

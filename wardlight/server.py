@@ -129,6 +129,7 @@ async def serving(config: ServerConfig) -> AsyncIterator[Server]:
             channels=config.channels,
             now_ns=now_ns,
             duty=config.duty,
+            limits=config.data.limits,
             deaf=lambda: ingest.intake.congested,
         )
         sources = _Sources()
