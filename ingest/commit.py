@@ -137,10 +137,10 @@ class Commit:
         self._findings += kept
         return kept
 
-    def finish(self, blocks: list[bytes]) -> Effects:
-        """The effects, complete: `blocks` are encoded readings, statuses follow them."""
+    def finish(self, readings: list[tuple[int, bytes]]) -> Effects:
+        """The effects, complete: `readings` are records, statuses follow them."""
         effects = self.effects
-        effects.records = [*((RecordKind.SAMPLES, block) for block in blocks), *self._statuses]
+        effects.records = [*readings, *self._statuses]
         effects.marks = self.change.marks()
         for receipt in self.change.receipts():
             topic = Topic(self._sites[receipt.gateway], receipt.gateway, "receipt")

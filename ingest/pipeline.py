@@ -10,7 +10,8 @@ values move on at once; what they heard already makes no best value a second tim
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -22,9 +23,10 @@ from ingest.signals.stage import CAPACITY, SignalStage
 from ingest.source import Incoming, Rejection
 from ingest.streams import Times
 from ingest.validate import Findings, Flat, Strip, flatten, judge, path_of, strip_times
-from vitals.columns import SampleBlock, encode_block
+from vitals.columns import RecordKind, SampleBlock, encode_block, part_of
 from vitals.derived import is_virtual
 from vitals.model import VITALS
+from vitals.self_test import SELF_TEST
 from vitals.wire import MAX_DEVICES, WireSample
 
 MAX_MESSAGES: Final = CAPACITY // MAX_DEVICES  # per commit: no more devices than are remembered
@@ -61,8 +63,8 @@ class Pipeline:
         commit = Commit(self._ledger.begin(), self._site)
         for message in messages:
             commit.sort(message)
-        blocks, keep = self._process(commit) if commit.accepted else ([], _nothing)
-        effects = commit.finish(blocks)
+        readings, keep = self._process(commit) if commit.accepted else ([], _nothing)
+        effects = commit.finish(readings)
         keep()
         self._ledger.apply(commit.change)
         return effects
@@ -83,8 +85,8 @@ class Pipeline:
         rows["value"] = np.where(np.isnan(rows["value"]), np.nan, rows["raw"])  # filters saw what was received
         self._signals.smooth(self._signals.place(block.devices), rows).keep()
 
-    def _process(self, commit: Commit) -> tuple[list[bytes], Callable[[], None]]:
-        """The encoded readings of the accepted messages, and what makes their streams remember them."""
+    def _process(self, commit: Commit) -> tuple[list[tuple[int, bytes]], Callable[[], None]]:
+        """The records of the accepted messages' readings, and what makes their streams remember them."""
         flat = flatten(commit.accepted)
         found = judge(flat)
         _report_rows(commit, flat, found)
@@ -105,9 +107,18 @@ class Pipeline:
             rows.keep()
             strips.keep()
 
-        if not len(rows.rows) and not strips.waveforms:
-            return [], keep
-        return [encode_block(self._with_best(block, commit))], keep
+        return list(self._records(block, commit)), keep
+
+    def _records(self, block: SampleBlock, commit: Commit) -> Iterator[tuple[int, bytes]]:
+        """What is journalled: the readings with their best values, and apart from them the synthetic patient's."""
+        test: SampleBlock | None = None
+        if SELF_TEST in block.gateways:
+            own = np.array([pair == (SELF_TEST, SELF_TEST) for pair in zip(block.gateways, block.devices, strict=True)])
+            block, test = part_of(block, ~own), part_of(block, own)
+        if len(block.rows) or block.waveforms:
+            yield RecordKind.SAMPLES, encode_block(self._with_best(block, commit))
+        if test is not None and len(test.rows):
+            yield RecordKind.SELF_TEST, encode_block(replace(test, patients=(SELF_TEST,) * len(test.devices)))
 
     def _with_best(self, block: SampleBlock, commit: Commit) -> SampleBlock:
         """The block with its best values, or as it is should that fail: no reading is lost to a second opinion."""

@@ -56,6 +56,7 @@ PURE: Final = (
             "errors",
             "model",
             "retention",
+            "self_test",
             "topics",
             "ward",
         )

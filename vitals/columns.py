@@ -47,6 +47,7 @@ class RecordKind(IntEnum):
 
     SAMPLES = 1  # `encode_block`
     STATUS = 2  # `vitals.control.encode_status`: a gateway came, went or reported
+    SELF_TEST = 3  # `encode_block`: readings of the synthetic patient (`vitals.self_test`)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +161,19 @@ def _rows(stored: _Stored) -> Rows:
         rows[name] = unsourced[name]
     rows["source"] = rows["device"]
     return rows
+
+
+def part_of(block: SampleBlock, wanted: npt.NDArray[np.bool_]) -> SampleBlock:
+    """The readings of the devices that `wanted`, (devices,), marks; `source` must be among them."""
+    index = (np.cumsum(wanted) - 1).astype(np.uint32)
+    rows = block.rows[wanted[block.rows["device"]]]
+    rows["device"], rows["source"] = index[rows["device"]], index[rows["source"]]
+    devices, patients, gateways = (
+        tuple(name for name, kept in zip(names, wanted.tolist(), strict=True) if kept)
+        for names in (block.devices, block.patients, block.gateways)
+    )
+    waveforms = tuple(_moved(w, int(index[w.device])) for w in block.waveforms if wanted[w.device])
+    return SampleBlock(devices, patients, gateways, rows, waveforms)
 
 
 def concatenate(blocks: Sequence[SampleBlock]) -> SampleBlock:

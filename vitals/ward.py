@@ -23,6 +23,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from vitals.errors import ConfigurationError
+from vitals.self_test import SELF_TEST
 from vitals.wire import Name
 
 
@@ -68,6 +69,8 @@ def decode_ward(text: bytes) -> Ward:
 def _unique(what: str, names: list[str]) -> None:
     seen: set[str] = set()
     for name in names:
+        if name == SELF_TEST:
+            raise ConfigurationError(f"ward: {what} {name!r} is the synthetic patient's name; choose another")
         if name in seen:
             raise ConfigurationError(f"ward: {what} {name!r} stands twice; each belongs to one patient")
         seen.add(name)

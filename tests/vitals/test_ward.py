@@ -49,6 +49,7 @@ def test_a_ward_may_be_empty() -> None:
         ((b'"P-0002"', b'"P-0001"'), "patient 'P-0001' stands twice"),
         ((b'"3-02"', b'"3-01"'), "bed '3-01' stands twice"),
         ((b'bed = "3-02"', b'bed = "3-02"\ndevices = ["ox-17"]'), "device 'ox-17' stands twice"),
+        ((b'"P-0002"', b'"self-test"'), "patient 'self-test' is the synthetic patient's name"),
         ((b"devices =", b"device ="), "device"),
         ((b'"ox-17"', b'"ox 17"'), "devices"),
         ((b"[[patients]]", b"[[patients"), "ward: "),
