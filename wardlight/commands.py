@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "replay": ("replay", "replay_command"),
     "rehearse": ("rehearse", "rehearse_command"),
     "alarms": ("alarms", "app"),
+    "limits": ("limits", "app"),
     "export": ("export", "export_command"),
     "decode": ("decode", "decode_command"),
     "doctor": ("doctor", "doctor_command"),
