@@ -32,6 +32,7 @@ to = ["charge-nurse"]
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
@@ -64,6 +65,13 @@ class Duty:
     def channels(self) -> frozenset[str]:
         """The channels that belong to people."""
         return frozenset(name for person in self.rota.people.values() for name in person.channels)
+
+    @property
+    def owners(self) -> dict[str, str]:
+        """Channel → the person whom it belongs to alone."""
+        owned = [(name, person) for person, known in self.rota.people.items() for name in known.channels]
+        counts = Counter(name for name, _ in owned)
+        return {name: person for name, person in owned if counts[name] == 1}
 
 
 def make_duty(config: DutyConfig, zone: ZoneInfo, channels: Iterable[str]) -> Duty | None:

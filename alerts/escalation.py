@@ -6,7 +6,7 @@ is durable and from nothing else, so replaying the journal brings back who was t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
@@ -30,7 +30,8 @@ _HOPELESS: Final = (CallState.FAILED, CallState.WITHDRAWN)
 class Step(Struct, frozen=True, forbid_unknown_fields=True):
     """Whom to call: people, `@shift`, `@stand-in`; and after which time without an answer the next step follows.
 
-    `wait_s`: for an acknowledgement. `receipt_s`: for the least sign that a message left the house; 0 waits for none.
+    `wait_s`: for an acknowledgement. `receipt_s`: for the least sign that a message arrived: that the person's device
+    has it, where the channel tells that, or else that it left the house; 0 waits for none.
     """
 
     to: tuple[str, ...]
@@ -82,6 +83,7 @@ class Pursuit:
     stepped_at_ns: int = 0
     told: set[str] = field(default_factory=set)
     calls: dict[str, CallState] = field(default_factory=dict)  # of the step that is reached
+    telling: set[str] = field(default_factory=set)  # those of them whose channel tells when a device has it
 
 
 def check_chains(chains: Sequence[Chain], rota: Rota) -> None:
@@ -106,10 +108,14 @@ def check_chains(chains: Sequence[Chain], rota: Rota) -> None:
 
 
 class Escalation:
-    """`heard`, `called` and `reported` take what the journal holds; `due` says whom to call now."""
+    """`heard`, `called` and `reported` take what the journal holds; `due` says whom to call now.
 
-    def __init__(self, chains: Iterable[Chain], rota: Rota) -> None:
+    `telling`: the channels that tell when a message has reached the person's device.
+    """
+
+    def __init__(self, chains: Iterable[Chain], rota: Rota, telling: Collection[str] = ()) -> None:
         self._rota = rota
+        self._telling = frozenset(telling)
         self._chains = {Priority[name.upper()]: chain for chain in chains for name in chain.priorities}
         self.open: dict[str, Pursuit] = {}
 
@@ -134,8 +140,10 @@ class Escalation:
         if call.why is Why.HAND_OVER:
             return
         if call.step != pursuit.step or call.at_ns != pursuit.stepped_at_ns:
-            pursuit.step, pursuit.stepped_at_ns, pursuit.calls = call.step, call.at_ns, {}
+            pursuit.step, pursuit.stepped_at_ns, pursuit.calls, pursuit.telling = call.step, call.at_ns, {}, set()
         pursuit.calls[call.call_id] = CallState.QUEUED
+        if call.channel in self._telling:
+            pursuit.telling.add(call.call_id)
         if call.event.transition is Transition.NOTED:
             del self.open[_key(call.event)]  # told once: there is nothing to acknowledge
 
@@ -168,8 +176,7 @@ class Escalation:
         return self._calls(pursuit, pursuit.step, new, Why.HAND_OVER, now_ns)
 
     def _next(self, pursuit: Pursuit, steps: tuple[Step, ...], now_ns: int) -> list[Call]:
-        reached = any(state not in (CallState.QUEUED, *_HOPELESS) for state in pursuit.calls.values())
-        why = Why.NOT_ACKNOWLEDGED if reached else Why.NOT_REACHED
+        why = Why.NOT_ACKNOWLEDGED if _has_reached(pursuit) else Why.NOT_REACHED
         for number in range(pursuit.step + 1, len(steps)):
             if names := self._named(steps[number], now_ns):  # a step of stand-ins may have none today
                 return self._calls(pursuit, number, names, why, now_ns)
@@ -181,12 +188,11 @@ class Escalation:
             return 0
         steps = pursuit.chain.steps
         step = steps[min(pursuit.step, len(steps) - 1)]
-        states = pursuit.calls.values()
         is_last = pursuit.step >= len(steps) - 1
-        if not is_last and all(state in _HOPELESS for state in states):
+        if not is_last and all(state in _HOPELESS for state in pursuit.calls.values()):
             return pursuit.stepped_at_ns
-        unsent = all(state in (CallState.QUEUED, *_HOPELESS) for state in states)
-        wait_s = min(step.receipt_s, step.wait_s) if unsent and step.receipt_s and not is_last else step.wait_s
+        unproved = step.receipt_s and not is_last and not _has_reached(pursuit)
+        wait_s = min(step.receipt_s, step.wait_s) if unproved else step.wait_s
         return pursuit.stepped_at_ns + round(wait_s * _S_NS)
 
     def _named(self, step: Step, now_ns: int) -> list[str]:
@@ -207,6 +213,15 @@ class Escalation:
             for name in names
             for channel in self._rota.people[name].channels
         ]
+
+
+def _has_reached(pursuit: Pursuit) -> bool:
+    """Whether one message of the step has come as far as its channel can tell without a person."""
+    proofless = (CallState.QUEUED, *_HOPELESS)
+    return any(
+        state not in proofless and not (state is CallState.HANDED_OVER and call_id in pursuit.telling)
+        for call_id, state in pursuit.calls.items()
+    )
 
 
 def _key(event: AlarmEvent) -> str:

@@ -24,6 +24,7 @@ class AlarmRecordKind(IntEnum):
     EVENT = 1  # `encode_event`
     DELIVERY = 2  # `alerts.notify.outbox.encode_delivery`: what became of a notification
     CALL = 3  # `alerts.escalation.encode_call`: somebody is to be told
+    RECEIPT = 4  # `alerts.notify.receipts.encode_receipt`: a device or a person answered
 
 
 class Priority(IntEnum):

@@ -90,6 +90,8 @@ class Message:
     """What a channel hands over.
 
     `numbers`: of the alarm events it tells (`AlarmEvent.number`); `decided_at_ns`: of the oldest of them.
+    `alarms`: those that it lists and that can be acknowledged, each with the priority it is told with.
+    `calls`: those that it answers (`Call.call_id`).
     """
 
     title: str
@@ -97,6 +99,8 @@ class Message:
     priority: Priority
     numbers: tuple[int, ...]
     decided_at_ns: int
+    alarms: tuple[tuple[str, Priority], ...] = ()
+    calls: tuple[str, ...] = ()
 
 
 def condition_name(condition: str) -> str:
@@ -117,7 +121,7 @@ def message_for(event: AlarmEvent, zone: ZoneInfo) -> Message:
     if not ended:
         sentences.append(_action(event))
     body = " ".join(sentence for sentence in sentences if sentence)
-    return Message(title, body, event.priority, (event.number,), event.decided_at_ns)
+    return Message(title, body, event.priority, (event.number,), event.decided_at_ns, _open_among([event]))
 
 
 def summary_for(events: Sequence[AlarmEvent], zone: ZoneInfo) -> Message:
@@ -135,6 +139,7 @@ def summary_for(events: Sequence[AlarmEvent], zone: ZoneInfo) -> Message:
         priority=ordered[0].priority,
         numbers=tuple(e.number for e in ordered),
         decided_at_ns=min(e.decided_at_ns for e in ordered),
+        alarms=_open_among(ordered[:MOST_LISTED]),
     )
 
 
@@ -142,6 +147,10 @@ def told_late(message: Message) -> Message:
     """The same, saying that it was kept from getting through."""
     late = "LATE: this way to you was interrupted. This is what is still true."
     return replace(message, body=f"{late}\n{message.body}".rstrip())
+
+
+def _open_among(events: Sequence[AlarmEvent]) -> tuple[tuple[str, Priority], ...]:
+    return tuple((e.alarm_id, e.priority) for e in events if e.alarm_id and e.transition is not Transition.ENDED)
 
 
 def _headline(event: AlarmEvent) -> str:

@@ -61,11 +61,12 @@ Outcome: TypeAlias = Delivered | Retry | Permanent
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What a channel wants to hear of."""
+    """What a channel wants to hear of, and whether it tells when a message has reached the person's device."""
 
     name: str
     priorities: frozenset[Priority] = frozenset(Priority)
     send_ended: bool = False
+    tells_delivery: bool = False
 
 
 class Channel(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from random import SystemRandom
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -125,7 +126,7 @@ class ChannelWorker:
             await self._record(waiting, DeliveryState.OBSOLETE, waiting.obsolete, move=waiting.message is None)
         if waiting.message is None:
             return
-        outcome = await self._channel.send(waiting.message)
+        outcome = await self._channel.send(replace(waiting.message, calls=waiting.calls))
         self._attempts += 1
         if isinstance(outcome, Delivered):
             await self._finish(waiting, DeliveryState.HANDED_OVER)
