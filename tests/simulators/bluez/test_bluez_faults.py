@@ -327,15 +327,11 @@ async def test_a_scanner_that_hears_nothing(monkeypatch: pytest.MonkeyPatch, hea
         async with BleakScanner():
             await bluez.set_adapter_faults("hci0", dead)
         if heals_on != "scan_restart":
-            async with asyncio.timeout(20):  # an advertisement from before may still be on its way
-            while await BleakScanner.find_device_by_address(STRAP, timeout=0.3) is not None:
-                pass
+            assert await BleakScanner.find_device_by_address(STRAP, timeout=0.3) is None
             await bluez.power("hci0", on=False)
             await bluez.power("hci0", on=True)
         if heals_on == "daemon_restart":
-            async with asyncio.timeout(20):  # an advertisement from before may still be on its way
-            while await BleakScanner.find_device_by_address(STRAP, timeout=0.3) is not None:
-                pass
+            assert await BleakScanner.find_device_by_address(STRAP, timeout=0.3) is None
             await bluez.restart_daemon()
             await forget_bleak_manager()
         await found(STRAP)
