@@ -171,7 +171,11 @@ class _Desk:
             )
             before = history.changes.overrides(patient.patient, at_ns)
             history.changes.take(change)
-            check(preset, patient, history.changes, at_ns)
+            try:
+                check(preset, patient, history.changes, at_ns)
+            except ConfigurationError as error:
+                why_not = str(error).replace("ward: patient", "patient")
+                raise ConfigurationError(f"bed {patient.bed}: refused, nothing was changed: {why_not}") from error
             append(journal, change)
         for line in told(differences(preset, patient, before, history.changes, at_ns), patient.bed, zone):
             typer.echo(line)

@@ -47,9 +47,8 @@ def origin_words(limit: InForce, zone: tzinfo) -> str:
     change = limit.change
     if change is None:
         return limit.origin.value
-    return (
-        f"changed by {change.actor}, {moment(change.at_ns, zone)}{until_words(change.until_ns, zone)}: {change.reason}"
-    )
+    when = moment(change.at_ns, zone) + until_words(change.until_ns, zone)
+    return f"changed by {change.actor}, {when}: {change.reason}"
 
 
 def history_table(
