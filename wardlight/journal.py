@@ -41,6 +41,7 @@ class Name(StrEnum):
     JOURNAL = "journal"
     POISON = "poison"
     ALARMS = "alarms"
+    LIMITS = "limits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,12 @@ def show_command(
 
 def path_of(folder: DataFolder, name: Name) -> Path:
     """The file of a journal."""
-    return {Name.JOURNAL: folder.journal, Name.POISON: folder.poison, Name.ALARMS: folder.alarms}[name]
+    return {
+        Name.JOURNAL: folder.journal,
+        Name.POISON: folder.poison,
+        Name.ALARMS: folder.alarms,
+        Name.LIMITS: folder.limits,
+    }[name]
 
 
 def read_state(name: str, path: Path, at_ns: int) -> State:

@@ -1,7 +1,8 @@
-"""`wardlight journal verify`: whether the alarm journal is still what was written."""
+"""`wardlight journal verify`: whether the journals of alarms and of changed limits are still what was written."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -18,14 +19,22 @@ from wardlight.layout import DEFAULT_DATA, DataFolder
 _TRIES: Final = 3  # the service may trim while we read
 
 
+class Chained(StrEnum):
+    """The journals that carry a hash chain."""
+
+    ALARMS = "alarms"
+    LIMITS = "limits"
+
+
 def verify_command(
+    name: Annotated[Chained, typer.Argument(help="Alarm transitions, or changes of limits.")] = Chained.ALARMS,
     data: Annotated[Path, typer.Option(help="The data folder of the service.")] = DEFAULT_DATA,
     head: Annotated[
         str | None, typer.Option(metavar="LINK", help="A link noted earlier: does the journal still lead through it?")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of sentences.")] = False,
 ) -> None:
-    """Check the hash chain of the alarm journal: was an entry changed, removed or inserted?
+    """Check the hash chain of a journal: was an entry changed, removed or inserted?
 
     Each entry carries a hash over itself and the one before. Note the newest link elsewhere now and then: a journal
     that was written anew as a whole no longer leads through it. Safe beside the running service.
@@ -35,9 +44,12 @@ def verify_command(
 
     wardlight journal verify --data /var/lib/wardlight
 
+    wardlight journal verify limits
+
     wardlight journal verify --head 3f7a…  (64 hexadecimal digits)
     """
-    path = DataFolder(data).alarms
+    folder = DataFolder(data)
+    path = {Chained.ALARMS: folder.alarms, Chained.LIMITS: folder.limits}[name]
     if not path.exists():
         raise ConfigurationError(f"{path} does not exist: name the service's folder with --data")
     verdict = verdict_of(path, _link(head))
@@ -73,7 +85,7 @@ def _link(head: str | None) -> bytes | None:
 
 def _tell(verdict: Verdict, console: Console) -> None:
     if not verdict.records and verdict.broken_at is None:
-        console.print("The alarm journal has no linked entries yet.")
+        console.print("This journal has no linked entries yet.")
         return
     if verdict.broken_at is not None:
         console.print(f"[bold red]Broken[/] at entry {verdict.broken_at:,}: {verdict.why}.", soft_wrap=True)
