@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 
 from alerts.alarms import AlarmBook, Finding
+from alerts.behind import Behind
 from alerts.causes import COUNTED_WITH, LEAST, TOGETHER_NS, cause_of, fell_together
 from alerts.events import CLOCK_UNTRUSTED, GATEWAY_DOWN, INTAKE_DOWN, NO_DATA, RADIO_DOWN, Key, Kind, Priority
 from alerts.limits import Preset
@@ -107,18 +108,19 @@ class Links:
 
     def tick(self, now_ns: int) -> None:
         """Raise and end what time alone brings about."""
-        self._judge_gateways(now_ns)
-        self._judge_devices(now_ns)
+        behind = Behind(self._table, now_ns - self._preset.technical[NO_DATA].delay_ns)
+        self._judge_gateways(behind, now_ns)
+        self._judge_devices(behind, now_ns)
         self._judge_clocks(now_ns)
 
     # -- gateways ----------------------------------------------------------------------------------------------------
 
-    def _judge_gateways(self, now_ns: int) -> None:
+    def _judge_gateways(self, behind: Behind, now_ns: int) -> None:
         technical = self._preset.technical[GATEWAY_DOWN]
         silent = [i for i, gateway in enumerate(self.gateways) if now_ns - gateway.data_ns > technical.delay_ns]
-        down = {i for i in silent if self._is_down(i, self.gateways[i], now_ns)}
-        down |= {i for i in self.down if self._is_catching_up(i, now_ns)}
-        self._judge_intake(down, now_ns)
+        down = {i for i in silent if self._is_down(i, behind, now_ns)}
+        down |= {i for i in self.down if self._is_catching_up(i, behind, now_ns)}
+        self._judge_intake(down, behind, now_ns)
         for index in sorted(down | self.down):
             gateway = self.gateways[index]
             key = Key(GATEWAY_DOWN, gateway=gateway.name)
@@ -127,34 +129,41 @@ class Links:
             elif cause := cause_of(GATEWAY_DOWN, (INTAKE_DOWN,) if self.all_down else ()):
                 finding = Finding(Kind.TECHNICAL, now_ns, detail=COUNTED_WITH[cause])
                 self._book.vote(key, gateway.name, 0, finding)
-            elif not self._book.has(key) and (beds := self._unmonitored_beds(index, now_ns)):
+            elif not self._book.has(key) and (beds := self._unmonitored_beds(index, behind)):
                 at_ns = max(gateway.data_ns, self.since_ns) + technical.delay_ns
                 finding = Finding(Kind.TECHNICAL, at_ns, reason=Reason.GATEWAY_DOWN, beds=beds)
                 self._book.vote(key, gateway.name, technical.level, finding)
         self.down = down
 
-    def _judge_intake(self, down: set[int], now_ns: int) -> None:
+    def _judge_intake(self, down: set[int], behind: Behind, now_ns: int) -> None:
         """All gateways silent since the same moment: one alarm of what is above them."""
+        if not self.all_down and not down:
+            return
         technical = self._preset.technical[GATEWAY_DOWN]
         key = Key(INTAKE_DOWN)
-        known = {i for i, gateway in enumerate(self.gateways) if gateway.data_ns != NEVER and self._slots_behind(i)}
+        known = {i for i, gateway in enumerate(self.gateways) if gateway.data_ns != NEVER and behind.slots(i)}
         if self.all_down:
             self.all_down = known <= down
             if not self.all_down:
                 self._book.vote(key, INTAKE_DOWN, 0, Finding(Kind.TECHNICAL, now_ns))
-        elif down:
-            almost_ns = technical.delay_ns - TOGETHER_NS
-            nearly = {i for i in known - down if now_ns - self.gateways[i].data_ns > max(almost_ns, 0)}
-            fallen = down | {i for i in nearly if self._is_down(i, self.gateways[i], now_ns)}
-            beds = sorted({bed for i in known for bed in self._unmonitored_beds(i, now_ns)})
-            self.all_down = known <= fallen and fell_together([self.gateways[i].data_ns for i in known]) and bool(beds)
+        elif self._all_fell(known, down, behind, now_ns):
+            beds = sorted({bed for i in known for bed in self._unmonitored_beds(i, behind)})
+            self.all_down = bool(beds)
             if self.all_down:
                 down |= known
                 finding = Finding(Kind.TECHNICAL, now_ns, reason=Reason.GATEWAY_DOWN, beds=tuple(beds))
                 self._book.vote(key, INTAKE_DOWN, technical.level, finding)
 
-    def _is_down(self, index: int, gateway: Gateway, now_ns: int) -> bool:
+    def _all_fell(self, known: set[int], down: set[int], behind: Behind, now_ns: int) -> bool:
+        """Whether all of `known` are down, or will be at once, and fell silent together."""
+        almost_ns = max(self._preset.technical[GATEWAY_DOWN].delay_ns - TOGETHER_NS, 0)
+        nearly = {i for i in known - down if now_ns - self.gateways[i].data_ns > almost_ns}
+        fallen = down | {i for i in nearly if self._is_down(i, behind, now_ns)}
+        return known <= fallen and fell_together([self.gateways[i].data_ns for i in known])
+
+    def _is_down(self, index: int, behind: Behind, now_ns: int) -> bool:
         """Whether a gateway that brings no data is to be called down."""
+        gateway = self.gateways[index]
         if index in self.down and gateway.presence == Presence.ONLINE and gateway.online_since_ns > gateway.data_ns:
             return now_ns - gateway.online_since_ns <= RECONNECT_NS
         if gateway.data_ns <= self.since_ns and now_ns - self.since_ns <= RECONNECT_NS:
@@ -164,34 +173,23 @@ class Links:
         quiet = now_ns - gateway.status_ns > STATUS_NS
         if not quiet or index in self.down:
             return quiet
-        return len(self._slots_behind(index)) >= 2  # one device alone may just be out of reach
+        return len(behind.slots(index)) >= 2  # one device alone may just be out of reach
 
-    def _is_catching_up(self, index: int, now_ns: int) -> bool:
+    def _is_catching_up(self, index: int, behind: Behind, now_ns: int) -> bool:
         """Whether a gateway that was down brings only what is of long ago: its beds are not monitored yet."""
         if now_ns - self.gateways[index].data_ns > self._preset.technical[GATEWAY_DOWN].delay_ns:
             return False
-        state = self._table.state[: self._table.size]
-        newest_ns = state["fresh_at_ns"][state["gateway"] == index].max(initial=NEVER)
-        return bool(now_ns - newest_ns > self._preset.technical[NO_DATA].delay_ns)
+        return now_ns - behind.newest_ns(index) > self._preset.technical[NO_DATA].delay_ns
 
-    def _slots_behind(self, gateway: int) -> list[int]:
-        state = self._table.state[: self._table.size]
-        behind = (state["gateway"] == gateway) & ~self._table.virtual[: self._table.size]
-        return sorted(set(state["slot"][behind].tolist()))
-
-    def _unmonitored_beds(self, gateway: int, now_ns: int) -> tuple[str, ...]:
+    def _unmonitored_beds(self, gateway: int, behind: Behind) -> tuple[str, ...]:
         """Beds that were last heard through `gateway` and that no other gateway hears now."""
-        state = self._table.state[: self._table.size]
-        fresh_ns = self._preset.technical[NO_DATA].delay_ns
-        elsewhere = (state["gateway"] != gateway) & (now_ns - state["fresh_at_ns"] <= fresh_ns)
-        elsewhere &= ~self._table.virtual[: self._table.size]
-        heard = {self._table.slots[slot][0] for slot in set(state["slot"][elsewhere].tolist())}
-        behind = [slot for slot in self._slots_behind(gateway) if slot in self.expected]
-        return tuple(sorted({self.expected[s] for s in behind if self._table.slots[s][0] not in heard}))
+        slots = [slot for slot in behind.slots(gateway) if slot in self.expected]
+        unheard = (s for s in slots if not behind.is_heard_elsewhere(self._table.slots[s][0], gateway))
+        return tuple(sorted({self.expected[slot] for slot in unheard}))
 
     # -- devices -----------------------------------------------------------------------------------------------------
 
-    def _judge_devices(self, now_ns: int) -> None:
+    def _judge_devices(self, behind: Behind, now_ns: int) -> None:
         technical = self._preset.technical[NO_DATA]
         state = self._table.state[: self._table.size]
         fresh = state["fresh_at_ns"]
@@ -200,11 +198,11 @@ class Links:
         due = stale & (now_ns - self.since_ns > technical.delay_ns)
         behind_down = np.isin(state["gateway"], sorted(self.down)) if self.down else np.zeros(len(state), np.bool_)
         silent = {int(s) for s in np.unique(state["slot"][due & ~behind_down])} | self._never_seen(now_ns)
-        behind = {int(s) for s in np.unique(state["slot"][stale & behind_down])}
+        counted = {int(s) for s in np.unique(state["slot"][stale & behind_down])}
         still = {int(s) for s in np.unique(state["slot"][stale])}
-        self._judge_radios(due, now_ns)
-        deaf = {slot for gateway in self.deaf for slot in self._slots_behind(gateway)}
-        excused = dict.fromkeys(behind, GATEWAY_DOWN) | dict.fromkeys(deaf, RADIO_DOWN)
+        self._judge_radios(due, behind, now_ns)
+        deaf = {slot for gateway in self.deaf for slot in behind.slots(gateway)}
+        excused = dict.fromkeys(counted, GATEWAY_DOWN) | dict.fromkeys(deaf, RADIO_DOWN)
         kept = {s for s in self.silent_slots if s in still}  # after a restart: silent before, and not heard since
         self._state_silence(((silent | kept) & self.expected.keys()) - excused.keys(), excused, now_ns)
 
@@ -249,31 +247,28 @@ class Links:
 
     # -- radios ------------------------------------------------------------------------------------------------------
 
-    def _judge_radios(self, due: Bools, now_ns: int) -> None:
+    def _judge_radios(self, due: Bools, behind: Behind, now_ns: int) -> None:
         """A gateway that is there and lost all its wearables at once, or says that its radio fails: one alarm."""
-        silent = np.unique(self._table.state["gateway"][: self._table.size][due]).tolist()
-        found = {i for i in silent if i >= 0 and i not in self.down and self._is_deaf(i, due)}
+        silent = behind.wholly_in(due) if due.any() else []
+        found = {i for i in silent if i not in self.down and self._is_deaf(i, behind)}
         for index in sorted(found ^ self.deaf):
             gateway = self.gateways[index]
             key = Key(RADIO_DOWN, gateway=gateway.name)
             if index not in found:
                 detail = COUNTED_WITH[GATEWAY_DOWN] if index in self.down else ""
                 self._book.vote(key, gateway.name, 0, Finding(Kind.TECHNICAL, now_ns, detail=detail))
-            elif beds := self._unmonitored_beds(index, now_ns):
+            elif beds := self._unmonitored_beds(index, behind):
                 level = self._preset.technical[GATEWAY_DOWN].level
                 detail = gateway.radio_problem.removeprefix("radio: ")
                 finding = Finding(Kind.TECHNICAL, now_ns, reason=Reason.RADIO_LOST, detail=detail, beds=beds)
                 self._book.vote(key, gateway.name, level, finding)
         self.deaf = {i for i in found if self._book.has(Key(RADIO_DOWN, gateway=self.gateways[i].name))}
 
-    def _is_deaf(self, gateway: int, due: Bools) -> bool:
-        state = self._table.state[: self._table.size]
-        behind = (state["gateway"] == gateway) & self._table.watched[: self._table.size] & (state["fresh_at_ns"] != 0)
-        if not behind.any() or not due[behind].all():
-            return False
+    def _is_deaf(self, gateway: int, behind: Behind) -> bool:
+        """Whether the radio of a gateway whose wearables are all silent is the cause."""
         if gateway in self.deaf or self.gateways[gateway].radio_problem:
             return True
-        slots = {int(slot) for slot in state["slot"][behind]} & self.expected.keys()
+        slots = behind.watched_slots(gateway) & self.expected.keys()
         beds = {self.expected[slot] for slot in slots}
         return len(beds) >= LEAST and fell_together([self._heard_ns(slot) for slot in slots])
 
