@@ -78,7 +78,7 @@ PURE: Final = (
         for name in ("alarm_signals", "alarms", "conditions", "engine", "events", "judge", "limits", "links")
     ),
     *("alerts." + name for name in ("news2", "readings", "screening", "snapshot", "streams", "tiles", "view", "walk")),
-    *("alerts.attention", "alerts.causes", "alerts.chatter", "alerts.signal_settings"),
+    *("alerts.attention", "alerts.behind", "alerts.causes", "alerts.chatter", "alerts.signal_settings"),
     *("alerts.duty", "alerts.escalation", "alerts.rota", "alerts.notify.calls", "alerts.notify.loop"),
     *("alerts.notify.message", "alerts.notify.outbox"),
     *("alerts." + name for name in ("adaptive", "marks", "reference", "rehearse", "report", "spans")),
