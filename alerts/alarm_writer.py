@@ -16,6 +16,7 @@ import structlog
 from alerts.events import AlarmEvent, AlarmRecordKind, encode_event
 from vitals.errors import JournalFullError, RetryableError
 from vitals.journal import Journal
+from vitals.self_test import SELF_TEST
 
 _FULL_RETRY_S: Final = 1.0
 
@@ -55,7 +56,8 @@ class AlarmWriter:
         if not events:
             return
         self.save(events, marks or {})
-        for event in events:
+        of_ward = [event for event in events if event.patient != SELF_TEST]
+        for event in of_ward:
             _log.info(
                 "alarm",
                 transition=event.transition,
@@ -66,8 +68,8 @@ class AlarmWriter:
                 gateway=event.gateway,
                 backlog=event.backlog,
             )
-        for changed in tuple(self._listeners):
-            changed(events)
+        for changed in tuple(self._listeners) if of_ward else ():
+            changed(of_ward)
 
     async def commit_at_last(
         self, events: Sequence[AlarmEvent], marks: Callable[[], Mapping[str, bytes]] = dict
@@ -98,8 +100,12 @@ class AlarmWriter:
 
     def save(self, events: Sequence[AlarmEvent], marks: Mapping[str, bytes]) -> None:
         """Write events and marks in one transaction, without telling anybody; raises `JournalFullError`."""
-        records = [(int(AlarmRecordKind.EVENT), encode_event(event)) for event in events]
+        records = [(int(_kind_of(event)), encode_event(event)) for event in events]
         self._journal.append(records, now_ns=self._now_ns(), marks=marks)
 
     def _complain(self, error: JournalFullError) -> None:
         _log.error("alarms_not_journalled", waiting=len(self._waiting), reason=str(error))
+
+
+def _kind_of(event: AlarmEvent) -> AlarmRecordKind:
+    return AlarmRecordKind.SELF_TEST if event.patient == SELF_TEST else AlarmRecordKind.EVENT

@@ -20,7 +20,7 @@ from alerts.alarm_writer import AlarmWriter
 from alerts.attention import Acknowledged, Paused
 from alerts.duty import Duty
 from alerts.engine import Arrival
-from alerts.events import CHANNEL_DOWN, DATABASE_DOWN, AlarmEvent
+from alerts.events import CHANNEL_DOWN, DATABASE_DOWN, HEARTBEAT_LOST, AlarmEvent, Key
 from alerts.limit_keeper import LimitKeeper
 from alerts.limits import Preset, Rules
 from alerts.limits_in_force import InForce
@@ -28,12 +28,15 @@ from alerts.notify.caller import CALLER, Caller
 from alerts.notify.outbox import Channel
 from alerts.notify.worker import ChannelWorker, RetryDelay, cursor_name
 from alerts.recovery import BEFORE_MARK, CURSOR, SNAPSHOT_MARK, arrivals, recover
+from alerts.self_test import SelfTest
 from alerts.snapshot import encode_snapshot
 from alerts.tiles import without_server
 from alerts.view import OpenAlarm, Tile
+from vitals.columns import RecordKind
 from vitals.errors import JournalFullError
 from vitals.follow import follow
 from vitals.journal import Journal
+from vitals.self_test import SELF_TEST
 from vitals.ward import Ward
 
 TICK_S: Final = 0.5  # how late a silence may be noticed
@@ -56,6 +59,7 @@ class AlertService:
     `ingest`: the ingest journal; `keep_cursor=False` when another process writes it. `alarms`: the alarm journal, which
     this service alone writes. `standstill_ns`: see `_after_standstill`. `deaf`: whether the server takes in nothing,
     such as with a full disk. `duty`: who is called, and who next; the channels of those people tell only that.
+    `self_test`: what judges the synthetic patient; its alarms are told by the channel of that name alone.
     `limits`: the journal of changed limits (`alerts.limit_journal`), which need not exist yet.
     Raises `ConfigurationError` for limits that contradict each other.
     """
@@ -75,6 +79,7 @@ class AlertService:
         deaf: Callable[[], bool] = lambda: False,
         duty: Duty | None = None,
         limits: Path | None = None,
+        self_test: SelfTest | None = None,
     ) -> None:
         self._ingest = ingest
         self._alarms = alarms
@@ -88,6 +93,7 @@ class AlertService:
         self._stepped_ns = now_ns()
         self._standstill_ns = standstill_ns
         self._deaf = deaf
+        self._self_test = self_test
         self.unreadable = recovered.unreadable  # ingest records that could not be decoded
         _log.info("alerts_recovered", position=self._engine.position, replayed=recovered.replayed)
         self._limits = LimitKeeper(limits, ward, preset)
@@ -221,7 +227,8 @@ class AlertService:
         async for records in follow(self._ingest, position, limit=_PORTION, max_bytes=_PORTION_BYTES):
             found, unreadable = arrivals(records)
             self.unreadable += unreadable
-            await self._step(found, records[-1].sequence)
+            tests = [record.payload for record in records if record.kind == RecordKind.SELF_TEST]
+            await self._step(found, records[-1].sequence, tests)
             await asyncio.sleep(0)  # a long backlog lets others run
 
     async def _tick(self) -> None:
@@ -234,10 +241,12 @@ class AlertService:
                 saved_ns = self._now_ns()
                 self._try_to_save()
 
-    async def _step(self, found: Sequence[Arrival], position: int) -> None:
+    async def _step(self, found: Sequence[Arrival], position: int, tests: Sequence[bytes] = ()) -> None:
         async with self._deciding:
             now_ns = self._now_ns()
             events = self._after_standstill(now_ns) + self._engine.step(found, position, now_ns)
+            if tests and self._self_test is not None:
+                events += self._self_test.step(tests, now_ns)
             await self._writer.commit_at_last(events)
         self._judged.set()
 
@@ -256,6 +265,8 @@ class AlertService:
         seconds = abs(now_ns - before_ns) // 1_000_000_000
         what = "stood still or the clock was set ahead" if now_ns > before_ns else "saw the clock set back"
         _log.warning("alerts_stood_still", seconds=seconds, what=what)
+        if self._self_test is not None:
+            self._self_test.resume(now_ns)
         return self._engine.resume(min(before_ns, now_ns), now_ns, f"The alert engine {what}: {seconds} s")
 
     def _save(self, events: tuple[AlarmEvent, ...]) -> None:
@@ -277,11 +288,21 @@ class AlertService:
             _log.error("snapshot_not_written", reason=str(error))
 
     def _report_channel(self, channel: str, failing: bool) -> None:
-        self._report_part(CHANNEL_DOWN, channel, failing)
+        if channel != SELF_TEST:  # whoever watches the heartbeat tells of that one
+            self._report_part(CHANNEL_DOWN, channel, failing)
 
     def report_database(self, name: str, failing: bool) -> None:
         """Take note that a database that readings are forwarded to needs a person, or no longer does."""
         self._report_part(DATABASE_DOWN, name, failing)
+
+    @property
+    def heartbeat_lost(self) -> bool:
+        """Whether it was reported, in this life or before a restart, that alarms may not be getting through."""
+        return self._engine.book.has(Key(HEARTBEAT_LOST, channel=SELF_TEST))
+
+    def report_heartbeat(self, lost: bool) -> None:
+        """Take note that the synthetic patient's alarm does not get through, or does again."""
+        self._report_part(HEARTBEAT_LOST, SELF_TEST, lost)
 
     def _report_part(self, condition: str, name: str, failing: bool) -> None:
         events = self._engine.report_part(condition, name, failing=failing, now_ns=self._now_ns())

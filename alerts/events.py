@@ -25,6 +25,8 @@ class AlarmRecordKind(IntEnum):
     DELIVERY = 2  # `alerts.notify.outbox.encode_delivery`: what became of a notification
     CALL = 3  # `alerts.escalation.encode_call`: somebody is to be told
     RECEIPT = 4  # `alerts.notify.receipts.encode_receipt`: a device or a person answered
+    SELF_TEST = 5  # `encode_event`: of the synthetic patient
+    SELF_TEST_DELIVERY = 6  # what became of its notification, as in `DELIVERY`
 
 
 class Priority(IntEnum):
@@ -70,7 +72,9 @@ CLOCK_UNTRUSTED: Final = "clock_untrusted"
 CHANNEL_DOWN: Final = "channel_down"
 DATABASE_DOWN: Final = "database_down"  # one that readings are forwarded to; monitoring does not need it
 LIMITS_STUCK: Final = "limits_stuck"  # changes of limits are not taken into force; those in force stay
-REPORTED: Final = (CHANNEL_DOWN, DATABASE_DOWN, LIMITS_STUCK)  # by a part of the server; its name is the detail
+HEARTBEAT_LOST: Final = "heartbeat_lost"  # the synthetic patient's alarm does not get through
+#: By a part of the server; its name is the detail.
+REPORTED: Final = (CHANNEL_DOWN, DATABASE_DOWN, LIMITS_STUCK, HEARTBEAT_LOST)
 ENGINE_DOWN: Final = "engine_down"
 RADIO_DOWN: Final = "radio_down"  # a gateway is there and hears none of its wearables
 INTAKE_DOWN: Final = "intake_down"  # all gateways fell silent together: the cause is above them

@@ -82,7 +82,7 @@ PURE: Final = (
     *("alerts.duty", "alerts.escalation", "alerts.rota", "alerts.notify.calls", "alerts.notify.loop"),
     *("alerts.notify.message", "alerts.notify.outbox"),
     *("alerts." + name for name in ("adaptive", "marks", "reference", "rehearse", "report", "spans")),
-    *("alerts." + name for name in ("changed_rules", "limit_changes", "limits_in_force")),
+    *("alerts." + name for name in ("changed_rules", "limit_changes", "limits_in_force", "self_test")),
     *(
         "alerts.station." + name
         for name in ("chart", "desaturations", "episodes", "record", "snapshot", "trace", "words")

@@ -32,6 +32,7 @@ from alerts.notify.outbox import (
 )
 from vitals.errors import JournalFullError, MalformedMessageError
 from vitals.journal import Journal
+from vitals.self_test import SELF_TEST
 
 _log = structlog.get_logger(__name__)
 _PAGE: Final = 1_000  # records read at once
@@ -51,7 +52,8 @@ def cursor_name(channel: str) -> str:
 class ChannelWorker:
     """`report(channel, failing)`: called when a channel has not delivered for a while, and when it does again.
 
-    `called`: tell only what the escalation calls this channel for, instead of every alarm that it wants.
+    `called`: tell only what the escalation calls this channel for, instead of every alarm that it wants. The channel
+    named `SELF_TEST` tells what the synthetic patient's alarms are, and no other channel does.
     """
 
     def __init__(
@@ -72,6 +74,8 @@ class ChannelWorker:
         self._now_ns = now_ns
         self._report = report
         self._called = called
+        self._tests = self.name == SELF_TEST
+        self._event_kind = AlarmRecordKind.SELF_TEST if self._tests else AlarmRecordKind.EVENT
         self.counts: dict[str, int] = {}  # messages of this process, by what became of them
         self._delay_s = delay_s or (lambda attempt, asked: retry_delay_s(attempt, asked, _RANDOM))
         self._position = journal.cursor(cursor_name(self.name))
@@ -156,7 +160,8 @@ class ChannelWorker:
         now_ns = self._now_ns()
         decided = waiting.message.decided_at_ns if waiting.message else now_ns
         delivery = Delivery(self.name, state, numbers, decided, now_ns, self._attempts, reason, waiting.calls)
-        record = (int(AlarmRecordKind.DELIVERY), encode_delivery(delivery))
+        kind = AlarmRecordKind.SELF_TEST_DELIVERY if self._tests else AlarmRecordKind.DELIVERY
+        record = (int(kind), encode_delivery(delivery))
         cursors = {cursor_name(self.name): waiting.through} if move else {}
         while True:
             try:
@@ -222,7 +227,7 @@ class ChannelWorker:
         while records := self._journal.read(after, limit=_PAGE):
             for record in records:
                 try:
-                    if record.kind == AlarmRecordKind.EVENT:
+                    if record.kind == self._event_kind:
                         yield record.sequence, decode_event(record.payload)
                     elif record.kind == AlarmRecordKind.CALL and self._called:
                         yield record.sequence, decode_call(record.payload)
