@@ -29,6 +29,7 @@ from alerts.events import (
     Kind,
     Priority,
 )
+from alerts.measure_settings import Measures, check_measures
 from alerts.signal_settings import Signals
 from vitals.errors import ConfigurationError
 from vitals.model import SERVER_VITALS, VITAL_BY_NAME, VITALS, Vital
@@ -105,6 +106,7 @@ class Preset(Struct, frozen=True, forbid_unknown_fields=True):
     irregular_rhythm: IrregularRhythm = IrregularRhythm()
     latching: tuple[str, ...] = ()
     signals: Signals = Signals()
+    measures: Measures = Measures()
     revision: str = ""
     approved_by: str = ""
     approved_on: date | None = None
@@ -172,6 +174,7 @@ def decode_preset(text: bytes) -> Preset:
             raise ConfigurationError(f"preset: technical.{name} is unknown; known are {', '.join(TECHNICAL)}")
     for name, limits in preset.vitals.items():
         _check(f"preset: vitals.{name}", name, limits)
+    check_measures("preset: measures", preset.measures)
     spo2 = preset.vitals.get("spo2")
     if spo2 is not None and spo2.low is not None and spo2.low < LEAST_SPO2_DEFAULT_PCT:
         raise ConfigurationError(

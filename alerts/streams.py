@@ -77,6 +77,8 @@ class StreamTable:
         self.state = np.zeros(0, STATE_DTYPE)
         self.low: npt.NDArray[np.float64] = np.zeros(0)
         self.high: npt.NDArray[np.float64] = np.zeros(0)
+        self.rule_low: npt.NDArray[np.float64] = np.zeros(0)  # what `low` is for the rules alone
+        self.heeded: npt.NDArray[np.float64] = np.zeros(0)
         self.quiet: Bools = np.zeros(0, np.bool_)
         self.watched: Bools = np.zeros(0, np.bool_)  # its silence is a finding
         self.virtual: Bools = np.zeros(0, np.bool_)
@@ -124,6 +126,7 @@ class StreamTable:
         patient, device = self.slots[slot]
         virtual = is_virtual(device)
         self.rules.append(())
+        self.heeded[index] = -np.inf
         self.set_rules(index)
         self.quiet[index] = True
         self.virtual[index] = virtual
@@ -140,7 +143,13 @@ class StreamTable:
         if is_virtual(device):  # there is no such device that could have a technical condition
             rules = tuple(rule for rule in rules if rule.kind is Kind.PHYSIOLOGICAL)
         self.rules[index] = rules
-        self.low[index], self.high[index] = _calm_range(rules)
+        self.rule_low[index], self.high[index] = _calm_range(rules)
+        self.low[index] = max(self.rule_low[index], np.nextafter(self.heeded[index], np.inf))
+
+    def heed(self, streams: Indices, highest: npt.NDArray[np.float64]) -> None:
+        """Let values of streams up to `highest` need thought, though no rule takes interest in them."""
+        self.heeded[streams] = highest
+        self.low[streams] = np.maximum(self.rule_low[streams], np.nextafter(highest, np.inf))
 
     def _relate(self, index: int, patient: str, vital: int, *, best: bool) -> None:
         """Connect the streams of a patient's devices with the stream of the best value, whichever comes first."""
@@ -158,6 +167,11 @@ class StreamTable:
         row = self.state[stream]
         vital = int(row["vital"])
         return self._family[self.slots[int(row["slot"])][0], int(JUDGED.get(vital, vital))]
+
+    def telling(self, patient: str, vital: int) -> list[int]:
+        """The streams that tell a vital of a patient, its best value first; a pulse rate tells a heart rate."""
+        found = self._family.get((patient, int(JUDGED.get(vital, vital))), ())
+        return sorted(found, key=lambda stream: not self.best[stream])
 
     def speaks(self, stream: int, at_ns: int) -> bool:
         """Whether a value of `stream` at `at_ns` stands for the patient: there is no best value that is as new."""
@@ -184,6 +198,8 @@ class StreamTable:
         self.state = np.concatenate([self.state, np.zeros(more, STATE_DTYPE)])
         self.low = np.concatenate([self.low, np.zeros(more)])
         self.high = np.concatenate([self.high, np.zeros(more)])
+        self.rule_low = np.concatenate([self.rule_low, np.zeros(more)])
+        self.heeded = np.concatenate([self.heeded, np.zeros(more)])
         self.quiet = np.concatenate([self.quiet, np.zeros(more, np.bool_)])
         self.watched = np.concatenate([self.watched, np.zeros(more, np.bool_)])
         self.virtual = np.concatenate([self.virtual, np.zeros(more, np.bool_)])
