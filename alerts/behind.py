@@ -32,6 +32,10 @@ class Behind:
         """The wearables behind a gateway, in order."""
         return sorted(self._slots.get(gateway, ()))
 
+    def gateways(self) -> set[int]:
+        """The gateways that have a wearable behind them."""
+        return set(np.unique(self._gateway[~self._virtual]).tolist())
+
     def watched_slots(self, gateway: int) -> set[int]:
         """The wearables behind a gateway whose silence is a finding, of those that were ever heard."""
         return self._watched_slots.get(gateway, set())
@@ -84,7 +88,8 @@ class Behind:
 
 def _grouped(keys: Indices, values: Indices, chosen: Bools) -> dict[int, set[int]]:
     """Key → its values, of the chosen places."""
-    found: defaultdict[int, set[int]] = defaultdict(set)
-    for key, value in zip(keys[chosen].tolist(), values[chosen].tolist(), strict=True):
-        found[key].add(value)
-    return found
+    keys, values = keys[chosen], values[chosen]
+    order = np.argsort(keys, kind="stable")
+    distinct, starts = np.unique(keys[order], return_index=True)
+    groups = np.split(values[order], starts[1:]) if len(keys) else []
+    return {key: set(group.tolist()) for key, group in zip(distinct.tolist(), groups, strict=True)}

@@ -141,7 +141,7 @@ class Links:
             return
         technical = self._preset.technical[GATEWAY_DOWN]
         key = Key(INTAKE_DOWN)
-        known = {i for i, gateway in enumerate(self.gateways) if gateway.data_ns != NEVER and behind.slots(i)}
+        known = {i for i in behind.gateways() if i >= 0 and self.gateways[i].data_ns != NEVER}
         if self.all_down:
             self.all_down = known <= down
             if not self.all_down:
