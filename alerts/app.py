@@ -99,7 +99,8 @@ class AlertService:
         self._limits = LimitKeeper(limits, ward, preset)
         self._save(recovered.events + self._limits.bring_into_force(self._engine, now_ns()))
         self._forget_channels({channel.subscription.name for channel in channels})
-        self._caller = Caller(alarms, duty, now_ns=now_ns) if duty is not None else None
+        telling = [channel.subscription.name for channel in channels if channel.subscription.tells_delivery]
+        self._caller = Caller(alarms, duty, now_ns=now_ns, telling=telling) if duty is not None else None
         if duty is None:
             alarms.forget(CALLER)
         self._workers = [

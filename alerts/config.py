@@ -21,6 +21,11 @@ secret_file = "pager.secret"   # or secret_env; the webhook is signed with it
 [[channels]]
 name = "siren"
 command = ["/usr/local/bin/siren", "--lamp"]
+
+[[channels]]
+name = "night-phone"
+kind = "webpush"               # phones subscribe on the station's page; `wardlight push invite night-phone`
+subject = "mailto:it@hospital.example"
 """
 
 from __future__ import annotations
@@ -42,37 +47,49 @@ from alerts.limits import Preset, decode_preset
 from alerts.notify.channels import AppriseChannel, RecordChannel
 from alerts.notify.mqtt import MqttChannel
 from alerts.notify.outbox import Channel, Subscription
+from alerts.notify.phones import SERVICES
+from alerts.notify.push_keys import PushFolder
+from alerts.notify.receipts import TicketOffice
 from alerts.notify.siren import SirenChannel
 from alerts.notify.webhook import WebhookChannel
+from alerts.notify.webpush import WebPushChannel
 from vitals.errors import ConfigurationError
 from vitals.ward import Ward
 from vitals.wire import Name
 
 
 class ChannelConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """One channel. Exactly one of `url_env`, `url_file`, `record_file` and `command` says what is behind it."""
+    """One channel. Exactly one of `url_env`, `url_file`, `record_file` and `command` says what is behind it.
+
+    Of Web Push nothing says so but its phones; `subject` tells push services whom to ask, `services` which are used.
+    """
 
     name: Name
     url_env: str = ""
     url_file: str = ""
     record_file: str = ""
     command: tuple[str, ...] = ()
-    kind: Literal["apprise", "webhook", "mqtt"] = "apprise"
+    kind: Literal["apprise", "webhook", "mqtt", "webpush"] = "apprise"
     secret_env: str = ""
     secret_file: str = ""
     priorities: tuple[Literal["low", "medium", "high"], ...] = ("high", "medium", "low")
     send_ended: bool = False
     timeout_s: Annotated[float, Meta(gt=0, le=60)] = 10.0
+    tells_delivery: bool | None = None
+    subject: Annotated[str, Meta(pattern=r"^((mailto:[^@\s]+@|https://)[\w.-]+)?$")] = ""
+    services: tuple[str, ...] = SERVICES
 
 
 class AlertConfig(DutyConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """See the module's text, and `alerts.duty` for people, shifts and chains.
 
-    Paths are relative to the folder of the configuration file.
+    Paths are relative to the folder of the configuration file. `receipts_url`: under which phones and pagers reach the
+    station, through a reverse proxy with TLS.
     """
 
     preset: str = ""
     channels: tuple[ChannelConfig, ...] = ()
+    receipts_url: Annotated[str, Meta(pattern=r"^(https?://[\w.-]+(:\d+)?/?)?$")] = ""
 
 
 def decode_config(text: bytes) -> AlertConfig:
@@ -93,7 +110,15 @@ def decode_config(text: bytes) -> AlertConfig:
 
 def _check_channel(channel: ChannelConfig) -> None:
     where = f"alerts: channel {channel.name!r}"
+    if channel.tells_delivery and channel.kind not in ("webhook", "webpush"):
+        raise ConfigurationError(f"{where}: tells_delivery: only a webhook and webpush can tell; remove it")
+    if bool(channel.subject) != (channel.kind == "webpush"):
+        raise ConfigurationError(f'{where}: webpush, and only that, needs subject = "mailto:…" for the push services')
     behind = (channel.url_env, channel.url_file, channel.record_file, channel.command)
+    if channel.kind == "webpush":
+        if any(behind):
+            raise ConfigurationError(f"{where}: webpush goes to the phones that subscribe; remove its address")
+        return
     if sum(map(bool, behind)) != 1:
         raise ConfigurationError(f"{where}: write exactly one of url_env, url_file, record_file and command")
     if channel.kind != "apprise" and not (channel.url_env or channel.url_file):
@@ -119,18 +144,39 @@ def read_duty(config: AlertConfig, ward: Ward) -> Duty | None:
 
 
 def open_channels(
-    config: AlertConfig, folder: Path, environment: Mapping[str, str], *, site: str = "ward"
+    config: AlertConfig,
+    folder: Path,
+    environment: Mapping[str, str],
+    *,
+    site: str = "ward",
+    push: PushFolder | None = None,
 ) -> tuple[Channel, ...]:
     """The configured channels, with their secrets read; raises `ConfigurationError`, which shows none of them.
 
-    `site`: under which the messages of an MQTT channel are published.
+    `site`: under which the messages of an MQTT channel are published. `push`: where phones and the server's own keys
+    are; without it nothing is made there, channels of phones are left out, and no receipts are asked for.
     """
-    return tuple(_open(channel, folder, environment, site) for channel in config.channels)
+    url = config.receipts_url
+    opened = (
+        _open(channel, folder, environment, site=site, push=push, receipts_url=url) for channel in config.channels
+    )
+    return tuple(channel for channel in opened if channel is not None)
 
 
-def _open(config: ChannelConfig, folder: Path, environment: Mapping[str, str], site: str) -> Channel:
+def _open(
+    config: ChannelConfig,
+    folder: Path,
+    environment: Mapping[str, str],
+    *,
+    site: str,
+    push: PushFolder | None,
+    receipts_url: str,
+) -> Channel | None:
     priorities = frozenset(Priority[name.upper()] for name in config.priorities)
-    subscription = Subscription(config.name, priorities, config.send_ended)
+    tells = config.kind == "webpush" if config.tells_delivery is None else config.tells_delivery
+    subscription = Subscription(config.name, priorities, config.send_ended, tells)
+    if config.kind == "webpush":
+        return None if push is None else _of_phones(config, subscription, push)
     if config.record_file:
         return RecordChannel(subscription, path=folder / config.record_file)
     if config.command:
@@ -140,8 +186,22 @@ def _open(config: ChannelConfig, folder: Path, environment: Mapping[str, str], s
         return MqttChannel(subscription, url, site, timeout_s=config.timeout_s)
     if config.kind == "webhook":
         secret = _secret(config.name, config.secret_env, folder / config.secret_file, environment)
-        return WebhookChannel(subscription, url, secret, now_ns=time.time_ns, timeout_s=config.timeout_s)
+        office = TicketOffice(push.seal(), receipts_url) if push is not None and receipts_url else None
+        return WebhookChannel(subscription, url, secret, now_ns=time.time_ns, timeout_s=config.timeout_s, office=office)
     return AppriseChannel(subscription, url, timeout_s=config.timeout_s)
+
+
+def _of_phones(config: ChannelConfig, subscription: Subscription, push: PushFolder) -> Channel:
+    return WebPushChannel(
+        subscription,
+        push.phones(config.name),
+        push.sender(),
+        TicketOffice(push.seal()),
+        subject=config.subject,
+        services=config.services,
+        now_ns=time.time_ns,
+        timeout_s=config.timeout_s,
+    )
 
 
 def _secret(channel: str, variable: str, path: Path, environment: Mapping[str, str]) -> str:

@@ -80,7 +80,7 @@ PURE: Final = (
     *("alerts." + name for name in ("news2", "readings", "screening", "snapshot", "streams", "tiles", "view", "walk")),
     *("alerts.attention", "alerts.behind", "alerts.causes", "alerts.chatter", "alerts.signal_settings"),
     *("alerts.duty", "alerts.escalation", "alerts.rota", "alerts.notify.calls", "alerts.notify.loop"),
-    *("alerts.notify.message", "alerts.notify.outbox"),
+    *("alerts.notify." + name for name in ("message", "outbox", "payload", "receipts", "seal")),
     *("alerts." + name for name in ("adaptive", "marks", "reference", "rehearse", "report", "spans")),
     *("alerts." + name for name in ("changed_rules", "limit_changes", "limits_in_force", "self_test")),
     *(

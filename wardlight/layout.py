@@ -49,6 +49,11 @@ class DataFolder:
         """Signed settings for gateways, a file for each, see `config_folder`."""
         return self.root / "configs"
 
+    @property
+    def push(self) -> Path:
+        """Phones that subscribed and the server's keys for them, see `alerts.notify.push_keys`."""
+        return self.root / "push"
+
     def create(self) -> None:
         """Make the folder, readable by its owner only; raises `ConfigurationError` when that is not possible."""
         try:

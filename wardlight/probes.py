@@ -248,10 +248,10 @@ def look_at_alerts(path: Path | None) -> Finding:
     try:
         config = decode_config(path.read_bytes())
         read_preset(config, path.parent)
-        opened = open_channels(config, path.parent, os.environ)
+        open_channels(config, path.parent, os.environ)
         make_duty(config, ZoneInfo("UTC"), [channel.name for channel in config.channels])  # in any zone the same gaps
     except ConfigurationError as error:
         return findings.channels(str(path), str(error))
     except OSError as error:
         return findings.channels(str(path), f"{path} cannot be read ({error.strerror})")
-    return findings.channels(str(path), names=[channel.subscription.name for channel in opened])
+    return findings.channels(str(path), names=[channel.name for channel in config.channels])

@@ -57,6 +57,7 @@ def serve_command(
     wardlight serve --ward ward.toml --insecure-loopback --port 1883
     """
     from alerts.config import AlertConfig, decode_config, open_channels, read_duty, read_preset
+    from alerts.notify.push_keys import PushFolder
     from ingest.broker import BrokerConfig
     from ingest.endpoint import EndpointConfig
     from wardlight.databases import read_targets
@@ -87,7 +88,10 @@ def serve_command(
             ca_file=str(broker_ca) if broker_ca else None,
         ),
         station_port=station_port,
-        channels=open_channels(configuration, folder, os.environ, site=of_ward.site),
+        channels=open_channels(
+            configuration, folder, os.environ, site=of_ward.site, push=PushFolder(DataFolder(data).push)
+        ),
+        receipts_url=configuration.receipts_url,
         duty=read_duty(configuration, of_ward),
         simulated=simulated,
         influx=read_targets(influx) if influx else (),

@@ -65,7 +65,8 @@ class ServerConfig:
 
     `endpoint`, `broker`: where gateways come in. `tls`: of the endpoint, demanding client certificates; `None` lets
     everybody in and is for loopback. `station_port`: of the station page, `None` for no page. `influx`: databases that
-    everything is forwarded to; their secrets lie beside `influx_folder`.
+    everything is forwarded to; their secrets lie beside `influx_folder`. `receipts_url`: the station's address for
+    phones and pagers.
     """
 
     data: DataFolder
@@ -80,6 +81,7 @@ class ServerConfig:
     simulated: bool = False
     influx: Sequence[Target] = ()
     influx_folder: Path = Path()
+    receipts_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ comes back to the step that was reached: before a call is journalled nobody was 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 import structlog
@@ -17,6 +17,7 @@ from alerts.escalation import Call, Escalation, decode_call, encode_call
 from alerts.events import AlarmRecordKind, decode_event
 from alerts.notify.loop import CallReport
 from alerts.notify.outbox import DeliveryState, decode_delivery
+from alerts.notify.receipts import decode_receipt
 from vitals.errors import JournalFullError, MalformedMessageError
 from vitals.journal import Journal, Record
 
@@ -34,12 +35,14 @@ _log = structlog.get_logger(__name__)
 
 
 class Caller:
-    """Use `run` as a task. `made`: the calls of this process by why they were made."""
+    """Use `run` as a task. `made`: the calls of this process by why they were made. `telling`: see `Escalation`."""
 
-    def __init__(self, journal: Journal, duty: Duty, *, now_ns: Callable[[], int]) -> None:
+    def __init__(
+        self, journal: Journal, duty: Duty, *, now_ns: Callable[[], int], telling: Collection[str] = ()
+    ) -> None:
         self._journal = journal
         self._now_ns = now_ns
-        self._escalation = Escalation(duty.chains, duty.rota)
+        self._escalation = Escalation(duty.chains, duty.rota, telling)
         self._position = self._durable = journal.cursor(CALLER)
         self._opened: dict[str, int] = {}  # alarm → the record before the one that opened it
         self.made: dict[str, int] = {}
@@ -108,6 +111,10 @@ class Caller:
             delivery = decode_delivery(record.payload)
             for call_id in delivery.calls:
                 self._escalation.reported(call_id, _REPORTS[delivery.state])
+        elif record.kind == AlarmRecordKind.RECEIPT:
+            receipt = decode_receipt(record.payload)
+            for call_id in receipt.calls:
+                self._escalation.reported(call_id, CallReport(receipt.said))
 
     def _move(self) -> None:
         behind = min((self._opened.get(key, self._durable) for key in self._escalation.open), default=self._position)

@@ -13,7 +13,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import apprise
 
@@ -21,6 +21,8 @@ from alerts.events import Priority
 from alerts.notify.message import Message
 from alerts.notify.outbox import Delivered, Outcome, Permanent, Retry, Subscription
 from vitals.errors import ConfigurationError
+
+T = TypeVar("T")
 
 SEND_TIMEOUT_S: Final = 10.0  # a service that takes longer counts as failing
 _TYPES: Final = {
@@ -56,7 +58,7 @@ class AppriseChannel:
         """See `Channel`. A service that hangs is left behind after the timeout; there is never more than one call."""
         if self._under_way is not None and not self._under_way.done():
             return Retry("the attempt before has not come back yet")
-        self._under_way = _in_thread(lambda: self._notify(message), f"channel-{self.subscription.name}")
+        self._under_way = in_thread(lambda: self._notify(message), f"channel-{self.subscription.name}", failed=False)
         try:
             async with asyncio.timeout(self._timeout_s):
                 taken = await asyncio.shield(self._under_way)
@@ -77,12 +79,15 @@ class AppriseChannel:
         )
 
 
-def _in_thread(call: Callable[[], bool], name: str) -> asyncio.Future[bool]:
-    """Run `call` in a thread that a hanging service cannot make the process wait for."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[bool] = loop.create_future()
+def in_thread(call: Callable[[], T], name: str, *, failed: T) -> asyncio.Future[T]:
+    """Run `call` in a thread that a hanging service cannot make the process wait for.
 
-    def settle(result: bool | Exception) -> None:
+    `failed`: what comes of it when it raises, but for `TypeError` and `ValueError`, which say that it was called wrong.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | Exception) -> None:
         if future.cancelled():
             return
         if isinstance(result, Exception):
@@ -91,13 +96,13 @@ def _in_thread(call: Callable[[], bool], name: str) -> asyncio.Future[bool]:
             future.set_result(result)
 
     def work() -> None:
-        result: bool | Exception
+        result: T | Exception
         try:
             result = call()
         except (TypeError, ValueError) as error:
             result = error
         except Exception:  # noqa: BLE001  a plugin of a hundred: whatever it raises, the message was not taken
-            result = False
+            result = failed
         if not loop.is_closed():
             loop.call_soon_threadsafe(settle, result)
 

@@ -1,6 +1,6 @@
 """Alarm messages on an MQTT topic, for other systems of the house, with discovery for Home Assistant.
 
-`wardlight/v1/{site}/alarms/{channel}`, QoS 1, not retained: the JSON of `alerts.notify.webhook.encode_message`. Handed
+`wardlight/v1/{site}/alarms/{channel}`, QoS 1, not retained: the JSON of `alerts.notify.payload.encode_message`. Handed
 over means that the broker has acknowledged it; who reads it, the broker does not tell.
 """
 
@@ -19,7 +19,7 @@ from paho.mqtt.properties import Properties
 from alerts.notify.channels import SEND_TIMEOUT_S
 from alerts.notify.message import Message
 from alerts.notify.outbox import Delivered, Outcome, Retry, Subscription
-from alerts.notify.webhook import encode_message
+from alerts.notify.payload import encode_message
 from vitals.errors import ConfigurationError
 from vitals.topics import TOPIC_VERSION
 

@@ -14,11 +14,11 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-import msgspec
-
 from alerts.notify.channels import SEND_TIMEOUT_S
 from alerts.notify.message import Message
 from alerts.notify.outbox import Delivered, Outcome, Permanent, Retry, Subscription
+from alerts.notify.payload import encode_message
+from alerts.notify.receipts import TicketOffice
 from vitals.errors import ConfigurationError
 
 MIN_SECRET: Final = 16  # bytes; a shorter one can be guessed
@@ -28,29 +28,16 @@ _REFUSED: Final = (400, 404, 405, 410, 413, 415, 422)  # asking again with the s
 _MOST_RETRY_AFTER_S: Final = 3_600.0
 
 
-def encode_message(message: Message, channel: str) -> bytes:
-    """The JSON body: version, id, priority, title, text, the alarm events it tells, and when the oldest was decided."""
-    number = "-".join(map(str, message.numbers[:8]))
-    return msgspec.json.encode(
-        {
-            "v": 1,
-            "id": f"{channel}:{message.decided_at_ns}:{number}",
-            "priority": message.priority.name.lower(),
-            "title": message.title,
-            "text": message.body,
-            "numbers": message.numbers,
-            "decided_at_ns": message.decided_at_ns,
-        }
-    )
-
-
 def signature(secret: bytes, timestamp: str, body: bytes) -> str:
     """What `SIGNATURE_HEADER` holds: HMAC-SHA256 of `timestamp`, a full stop and `body`, in hexadecimal."""
     return "sha256=" + hmac.new(secret, timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
 
 
 class WebhookChannel:
-    """Posts messages to `url`; raises `ConfigurationError` for a wrong address or a short secret, showing neither."""
+    """Posts messages to `url`; raises `ConfigurationError` for a wrong address or a short secret, showing neither.
+
+    `office`: issues the address for receipts that goes out with each message, when the station has one.
+    """
 
     def __init__(
         self,
@@ -60,8 +47,10 @@ class WebhookChannel:
         *,
         now_ns: Callable[[], int],
         timeout_s: float = SEND_TIMEOUT_S,
+        office: TicketOffice | None = None,
     ) -> None:
         self.subscription = subscription
+        self._office = office
         self._url = _checked(url, subscription.name)
         self._secret = secret.encode()
         if len(self._secret) < MIN_SECRET:
@@ -77,7 +66,9 @@ class WebhookChannel:
 
     async def send(self, message: Message) -> Outcome:
         """See `Channel`."""
-        body = encode_message(message, self.subscription.name)
+        name = self.subscription.name
+        receipt_url = self._office.url(message, name) if self._office is not None else ""
+        body = encode_message(message, name, **({"receipt_url": receipt_url} if receipt_url else {}))
         timestamp = str(self._now_ns() // 1_000_000_000)
         headers = {
             "Content-Type": "application/json",
