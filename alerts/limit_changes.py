@@ -212,4 +212,6 @@ def _flat(value: object, path: str = "") -> dict[str, str]:
         return {name: text for inner, each in items for name, text in _flat(each, inner).items()}
     if value is None:
         return {}
+    if isinstance(value, (list, tuple)):
+        return {path: ", ".join(map(str, value))}
     return {path: f"{value:g}" if isinstance(value, float) else str(value)}

@@ -129,7 +129,8 @@ def test_files_are_recorded_once_and_then_only_their_differences() -> None:
     assert first is not None
     assert first.before_after == {}
     assert preset_of(decode_configuration(encode_configuration(first)).configuration) == preset()
-    assert configuration_change(first.configuration, preset(), ward(), T0) is None
+    kept = decode_configuration(encode_configuration(first)).configuration
+    assert configuration_change(kept, preset(), ward(), T0) is None
     spo2 = msgspec.structs.replace(preset().vitals["spo2"], low=90.0, high=99.5)
     other = msgspec.structs.replace(
         preset(), vitals=preset().vitals | {"spo2": spo2}, revision="7", approved_by="head of the ward"
