@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "rehearse": ("rehearse", "rehearse_command"),
     "alarms": ("alarms", "app"),
     "limits": ("limits", "app"),
+    "push": ("push", "app"),
     "export": ("export", "export_command"),
     "decode": ("decode", "decode_command"),
     "doctor": ("doctor", "doctor_command"),

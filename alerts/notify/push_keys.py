@@ -39,6 +39,10 @@ class PushFolder:
         """The phones of a channel."""
         return Phones(self.root / "phones" / channel)
 
+    def channels(self) -> tuple[str, ...]:
+        """The channels that phones subscribed to, whether or not they are configured now."""
+        return tuple(sorted(path.name for path in (self.root / "phones").glob("*/")))
+
     def seal(self) -> Seal:
         """With the key for tickets and invitations. Raises `ConfigurationError`."""
         return Seal(self._key("receipts.key", lambda: secrets.token_bytes(KEY_BYTES)))

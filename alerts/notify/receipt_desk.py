@@ -69,14 +69,19 @@ class ReceiptDesk:
         self._written: OrderedDict[tuple[str, str, Said], None] = OrderedDict()
         self.counts: Counter[tuple[str, Said]] = Counter()
 
-    def take(self, token: str, said: Said) -> Answer:
-        """Take a receipt; durable on return. Raises `RetryableError` when it cannot be written down."""
+    def take(self, token: str, said: Said, message_id: str = "") -> Answer:
+        """Take a receipt; durable on return. `message_id`: must be the ticket's, when it is given.
+
+        Raises `RetryableError` when it cannot be written down; then it is to be sent again.
+        """
         try:
             ticket = self._office.read(token, self._now_ns())
         except ForgedError:
             return Answer(Verdict.UNKNOWN)
         except ExpiredError:
             return Answer(Verdict.OVER)
+        if message_id not in ("", ticket.message_id):
+            return Answer(Verdict.UNKNOWN)
         if said is not Said.ACKNOWLEDGED:
             self._write(ticket, said)
             return self._answer(ticket, Verdict.TAKEN)

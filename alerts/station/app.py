@@ -7,7 +7,7 @@ import hashlib
 import ipaddress
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import tzinfo
 from pathlib import Path
@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from alerts.limits import Rules
@@ -51,11 +51,14 @@ def create_app(
     allowed_hosts: Collection[str] = LOOPBACK_HOSTS,
     metrics: Callable[[], str] = str,
     simulated: bool = False,
+    phones: Sequence[BaseRoute] = (),
+    phone_hosts: Collection[str] = (),
 ) -> Starlette:
     """The station of one ward.
 
     `zone`: for every time shown. `limits`: the rules in force for a patient. `metrics`: Prometheus text of the whole
-    process. `simulated`: says on every page that the data are not a patient's. `app.state.hub` is the `EventHub`.
+    process. `simulated`: says on every page that the data are not a patient's. `phones`: the routes for phones and
+    pagers, `phone_hosts`: the host names under which only those answer. `app.state.hub` is the `EventHub`.
     """
     assets = _fingerprint(STATIC)
     board = Board(live, zone=zone, now_ns=now_ns, assets=assets)
@@ -76,10 +79,11 @@ def create_app(
         routes=[
             *pages.routes(),
             *api.routes(board, metrics),
+            *phones,
             Route("/events", endpoint=EventStream(hub), methods=["GET"]),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
-        middleware=[Middleware(Guard, allowed_hosts=allowed_hosts, token=board.token)],
+        middleware=[Middleware(Guard, allowed_hosts=allowed_hosts, token=board.token, phone_hosts=phone_hosts)],
         exception_handlers={HTTPException: explain, Exception: explain},
         lifespan=lifespan,
     )
@@ -92,7 +96,7 @@ def _explained(pages: Pages, request: Request, error: Exception) -> Response:
     text = {404: "There is nothing at this address.", 405: "This address does not take that method."}.get(
         status_code, "The server failed to answer. Look after the patients directly, and tell the operator."
     )
-    if request.url.path.startswith("/api/"):
+    if request.url.path.startswith(("/api/", "/push/", "/receipts/")):
         response = api.problem(status_code, text)
     else:
         response = pages.message(status_code, "Not found" if status_code == 404 else "Not answered", text)

@@ -25,6 +25,7 @@ MAX_BODY_BYTES: Final = 4096  # the largest request is an acknowledgement with i
 SECURITY_HEADERS: Final = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "manifest-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "cache-control": "no-store",  # a value from a cache is a value that is not current
@@ -37,16 +38,23 @@ SECURITY_HEADERS: Final = {
 }
 
 
+PHONE_PATHS: Final = ("/push", "/push-worker.js", "/push/", "/receipts/", "/static/")  # those in "/": with all below
+
+
 class Guard:
     """ASGI middleware around the whole station.
 
-    `allowed_hosts`: host names, without port, under which the page may be asked for. `token`: what a changing request
-    must carry in `TOKEN_HEADER`.
+    `allowed_hosts`: host names, without port, under which the page may be asked for. `phone_hosts`: those under which
+    only `PHONE_PATHS` answer. `token`: what a changing request must carry in `TOKEN_HEADER`, but for phones and pagers,
+    which have something of their own to show.
     """
 
-    def __init__(self, app: ASGIApp, *, allowed_hosts: Collection[str], token: str) -> None:
+    def __init__(
+        self, app: ASGIApp, *, allowed_hosts: Collection[str], token: str, phone_hosts: Collection[str] = ()
+    ) -> None:
         self._app = app
         self._allowed_hosts = frozenset(host.lower() for host in allowed_hosts)
+        self._phone_hosts = frozenset(host.lower() for host in phone_hosts)
         self._token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,12 +67,12 @@ class Guard:
                 MutableHeaders(scope=message).update(SECURITY_HEADERS)
             await send(message)
 
-        refusal = self._refusal(scope["method"], Headers(scope=scope))
+        refusal = self._refusal(scope["method"], scope["path"], Headers(scope=scope))
         await (refusal or self._app)(scope, receive, send_guarded)
 
-    def _refusal(self, method: str, headers: Headers) -> PlainTextResponse | None:
-        host = hostname(headers.get("host", ""))
-        if host not in self._allowed_hosts:
+    def _refusal(self, method: str, path: str, headers: Headers) -> PlainTextResponse | None:
+        host, of_phones = hostname(headers.get("host", "")), is_of_phones(path)
+        if host not in self._allowed_hosts and not (host in self._phone_hosts and of_phones):
             return PlainTextResponse(
                 "This station page does not answer to that host name. Open it as http://localhost, or add the name "
                 "to the station's allowed hosts.\n",
@@ -74,7 +82,7 @@ class Guard:
             return None
         if not same_origin(headers):
             return PlainTextResponse("Refused: the request comes from another site.\n", status_code=403)
-        if not secrets.compare_digest(headers.get(TOKEN_HEADER, "").encode(), self._token.encode()):
+        if not of_phones and not self._has_token(headers):
             return PlainTextResponse(
                 "Refused: the page is older than the server or carries no token. Reload it and try again.\n",
                 status_code=403,
@@ -84,6 +92,14 @@ class Guard:
                 f"Refused: send a body of stated length, up to {MAX_BODY_BYTES} bytes.\n", status_code=413
             )
         return None
+
+    def _has_token(self, headers: Headers) -> bool:
+        return secrets.compare_digest(headers.get(TOKEN_HEADER, "").encode(), self._token.encode())
+
+
+def is_of_phones(path: str) -> bool:
+    """Whether a path belongs to the side of phones and pagers."""
+    return any(path == known or (known.endswith("/") and path.startswith(known)) for known in PHONE_PATHS)
 
 
 def hostname(host: str) -> str:
