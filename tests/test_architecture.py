@@ -83,6 +83,7 @@ PURE: Final = (
     *("alerts.notify." + name for name in ("message", "outbox", "payload", "receipts", "seal")),
     *("alerts." + name for name in ("adaptive", "marks", "reference", "rehearse", "report", "spans")),
     *("alerts." + name for name in ("changed_rules", "limit_changes", "limits_in_force", "self_test")),
+    *("alerts.heartbeat", "alerts.heartbeat_words"),
     *(
         "alerts.station." + name
         for name in ("chart", "desaturations", "episodes", "record", "snapshot", "trace", "words")

@@ -15,6 +15,8 @@ from ingest.endpoint import Endpoint
 from ingest.store.consumer import StoreConsumer
 from vitals.journal import Journal
 from wardlight.databases import Databases
+from wardlight.heartbeat import HeartbeatService
+from wardlight.heartbeat_watch import Watch
 from wardlight.influx_metrics import influx_metrics
 
 
@@ -31,6 +33,7 @@ class Metrics(Collector):
         endpoint: Endpoint | None,
         broker: BrokerSource | None,
         databases: Databases,
+        heartbeat: HeartbeatService,
     ) -> None:
         self._ingest = ingest
         self._store = store
@@ -39,6 +42,7 @@ class Metrics(Collector):
         self._endpoint = endpoint
         self._broker = broker
         self._databases = databases
+        self._heartbeat = heartbeat
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -51,6 +55,8 @@ class Metrics(Collector):
         yield from self._of_consumers()
         yield from self._of_notifications()
         yield from influx_metrics(self._databases.health())
+        if self._heartbeat.watch is not None:
+            yield from _of_heartbeat(self._heartbeat.watch)
         if self._endpoint is not None:
             yield from self._of_endpoint(self._endpoint)
         if self._broker is not None:
@@ -105,6 +111,15 @@ class Metrics(Collector):
             "wardlight_endpoint_pauses", "Times that reading stopped because ingest was behind.", stats.pauses
         )
         yield _labelled("wardlight_endpoint_violations", "Connections closed, by reason.", "reason", stats.violations)
+
+
+def _of_heartbeat(watch: Watch) -> Iterator[Metric]:
+    beat = watch.beat
+    yield _gauge("wardlight_heartbeat_age_seconds", "Since the self-test's alarm came through.", watch.age_s)
+    if beat.took_s is not None:
+        yield _gauge("wardlight_heartbeat_seconds", "How long the latest took, from reading to hand-over.", beat.took_s)
+    results = {happening.value: count for happening, count in beat.counts.items()}
+    yield _labelled("wardlight_heartbeats", "Rounds of the self-test, by what became of them.", "result", results)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

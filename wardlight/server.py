@@ -15,7 +15,8 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Final
@@ -42,10 +43,12 @@ from ingest.store.reader import StoreReader
 from ingest.store.writer import StoreWriter
 from vitals.errors import ConfigurationError
 from vitals.journal import Bounds, Journal, WhenFull
+from vitals.self_test import SELF_TEST
 from vitals.ward import Ward
 from wardlight.collector import collecting_rarely
 from wardlight.config_folder import ConfigFolder
 from wardlight.databases import Databases
+from wardlight.heartbeat import HeartbeatConfig, HeartbeatService
 from wardlight.layout import DataFolder, now_ns
 from wardlight.metrics import Metrics
 
@@ -81,6 +84,7 @@ class ServerConfig:
     simulated: bool = False
     influx: Sequence[Target] = ()
     influx_folder: Path = Path()
+    heartbeat: HeartbeatConfig = field(default_factory=HeartbeatConfig)
     receipts_url: str = ""
 
 
@@ -98,6 +102,7 @@ class Server:
     endpoint: Endpoint | None
     broker: BrokerSource | None
     databases: Databases
+    heartbeat: HeartbeatService
     station_url: str
 
     async def settled(self) -> None:
@@ -123,12 +128,14 @@ async def serving(config: ServerConfig) -> AsyncIterator[Server]:
         alarms = stack.enter_context(Journal(config.data.alarms, bounds=_dropping(ALARM_BYTES), chained=True))
         writer = stack.enter_context(StoreWriter(config.data.store))
         reader = stack.enter_context(StoreReader(config.data.store))
+        heartbeat = HeartbeatService(config.heartbeat, config.ward, now_ns)
         alerts = AlertService(
             ingest=journal,
             alarms=alarms,
             ward=config.ward,
             preset=config.preset,
-            channels=config.channels,
+            channels=(*config.channels, heartbeat),
+            self_test=heartbeat.self_test,
             now_ns=now_ns,
             duty=config.duty,
             limits=config.data.limits,
@@ -165,7 +172,7 @@ async def serving(config: ServerConfig) -> AsyncIterator[Server]:
                 tasks.create_task(alerts.run(), name="alerts"),
                 tasks.create_task(signals.run(), name="signals"),
             ]
-            await sources.open(stack, config, ingest)
+            await sources.open(stack, config, ingest, heartbeat)
             ingest.announce(config.ward.site)
             asyncio.get_running_loop().run_in_executor(None, import_module, "scipy.signal")  # before the first wave
             running.append(tasks.create_task(sources.heed(ingest), name="back-pressure"))
@@ -180,6 +187,7 @@ async def serving(config: ServerConfig) -> AsyncIterator[Server]:
                 journal=journal,
                 endpoint=sources.endpoint,
                 broker=sources.broker,
+                heartbeat=heartbeat,
             )
             url = ""
             if config.station_port is not None:
@@ -199,9 +207,11 @@ async def serving(config: ServerConfig) -> AsyncIterator[Server]:
                 endpoint=sources.endpoint,
                 broker=sources.broker,
                 databases=databases,
+                heartbeat=heartbeat,
                 station_url=url,
             )
-            yield server
+            async with heartbeat.beating(ingest, alerts, sources.broker):
+                yield server
             await sources.close()
             with suppress(TimeoutError):
                 async with asyncio.timeout(DRAIN_S):
@@ -233,8 +243,8 @@ def _station(
 
 
 def by_certificate(_username: str | None, _password: bytes | None, certificate_cn: str | None) -> str | None:
-    """A gateway is who its certificate says: the common name is the gateway's name."""
-    return certificate_cn
+    """A gateway is who its certificate says: the common name is the gateway's name. The self-test's is nobody's."""
+    return None if certificate_cn == SELF_TEST else certificate_cn
 
 
 class _Sources:
@@ -244,7 +254,9 @@ class _Sources:
         self.endpoint: Endpoint | None = None
         self.broker: BrokerSource | None = None
 
-    async def open(self, stack: AsyncExitStack, config: ServerConfig, ingest: IngestService) -> None:
+    async def open(
+        self, stack: AsyncExitStack, config: ServerConfig, ingest: IngestService, heartbeat: HeartbeatService
+    ) -> None:
         """Start listening, and connect to the broker."""
         if config.endpoint is not None:
             endpoint = Endpoint(
@@ -264,7 +276,8 @@ class _Sources:
                     f"gateways: {where} cannot be opened ({error.strerror}); choose another --port or --host"
                 ) from error
         if config.broker is not None:
-            broker = BrokerSource(config.broker, ingest.offer, ingest.offer, now_ns=now_ns)
+            hear = partial(heartbeat.hear, ingest.offer)
+            broker = BrokerSource(config.broker, hear, ingest.offer, now_ns=now_ns)
             self.broker = await stack.enter_async_context(broker)
 
     async def close(self) -> None:
