@@ -24,6 +24,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from alerts.limits import Rules
+from alerts.limits_in_force import InForce
 from alerts.station import api
 from alerts.station.board import Board, LiveView
 from alerts.station.events import EventHub, EventStream
@@ -47,6 +48,7 @@ def create_app(
     ward: str,
     zone: tzinfo,
     limits: Callable[[str], Rules] = lambda _patient: NO_RULES,
+    in_force: Callable[[str], Sequence[InForce]] = lambda _patient: (),
     now_ns: Callable[[], int] = time.time_ns,
     allowed_hosts: Collection[str] = LOOPBACK_HOSTS,
     metrics: Callable[[], str] = str,
@@ -56,14 +58,15 @@ def create_app(
 ) -> Starlette:
     """The station of one ward.
 
-    `zone`: for every time shown. `limits`: the rules in force for a patient. `metrics`: Prometheus text of the whole
-    process. `simulated`: says on every page that the data are not a patient's. `phones`: the routes for phones and
-    pagers, `phone_hosts`: the host names under which only those answer. `app.state.hub` is the `EventHub`.
+    `zone`: for every time shown. `limits`: the rules in force for a patient; `in_force`: where they come from.
+    `metrics`: Prometheus text of the whole process. `simulated`: says on every page that the data are not a patient's.
+    `phones`: the routes for phones and pagers, `phone_hosts`: the host names under which only those answer.
+    `app.state.hub` is the `EventHub`.
     """
     assets = _fingerprint(STATIC)
     board = Board(live, zone=zone, now_ns=now_ns, assets=assets)
     hub = EventHub(board.encoded)
-    pages = Pages(board, RecordReader(history, alarm_log, limits, zone), Look(ward, simulated, assets))
+    pages = Pages(board, RecordReader(history, alarm_log, limits, zone, in_force), Look(ward, simulated, assets))
 
     async def explain(request: Request, error: Exception) -> Response:
         return _explained(pages, request, error)

@@ -9,12 +9,15 @@ from typing import Final, Protocol
 
 from alerts.events import AlarmEvent, Kind
 from alerts.limits import Rules
+from alerts.limits_in_force import InForce
 from alerts.notify.message import MARKERS
 from alerts.station import words
 from alerts.station.chart import AlarmBand, ChartContent, Frame, LimitLine, draw
 from alerts.station.desaturations import Desaturation, ShownDesaturation, desaturations, event_bands
 from alerts.station.desaturations import shown as shown_desaturations
 from alerts.station.episodes import Episode, episodes
+from alerts.station.limits import ShownLimit
+from alerts.station.limits import shown as shown_limits
 from alerts.station.trace import Readings, best_course, doubtful, present, summary
 from alerts.view import OpenAlarm
 from vitals.model import VITALS, Vital
@@ -85,16 +88,18 @@ class Record:
     charts: list[ShownChart]
     alarms: list[ShownEpisode]
     desaturations: list[ShownDesaturation]
+    limits: list[ShownLimit]
 
 
 @dataclass(frozen=True, slots=True)
 class RecordReader:
-    """Reads records. `limits`: the rules in force for a patient."""
+    """Reads records. `limits`: the rules in force for a patient; `in_force`: where they come from."""
 
     history: History
     alarm_log: AlarmLog
     limits: Callable[[str], Rules]
     zone: tzinfo
+    in_force: Callable[[str], Sequence[InForce]] = lambda _patient: ()
 
     def read(self, patient: str, still_open: Sequence[OpenAlarm], now_ns: int, width_px: int) -> Record:
         """The patient's record at `now_ns`, its charts `width_px` wide; may raise `WardlightError`."""
@@ -106,6 +111,7 @@ class RecordReader:
             list(self._charts(patient, alarms, dips, now_ns, width_px)),
             [_shown(alarm, now_ns, self.zone) for alarm in alarms],
             shown_desaturations(dips, self.zone, now_ns),
+            shown_limits(self.in_force(patient), self.zone, now_ns),
         )
 
     def _desaturations(self, patient: str, now_ns: int) -> list[Desaturation]:
