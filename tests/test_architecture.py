@@ -86,7 +86,7 @@ PURE: Final = (
     *("alerts.heartbeat", "alerts.heartbeat_words"),
     *(
         "alerts.station." + name
-        for name in ("chart", "desaturations", "episodes", "record", "snapshot", "trace", "words")
+        for name in ("chart", "desaturations", "episodes", "limits", "record", "snapshot", "trace", "words")
     ),
     *("simulators." + name for name in ("body", "events", "fleet", "gateway", "ppg", "story", "timeline", "truth")),
     "simulators.wearable",

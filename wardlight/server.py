@@ -236,6 +236,7 @@ def _station(
         ward=config.ward.site,
         zone=ZoneInfo(config.ward.time_zone),
         limits=alerts.rules,
+        in_force=alerts.limits_in_force,
         now_ns=now_ns,
         metrics=metrics,
         simulated=config.simulated,
