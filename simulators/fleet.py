@@ -63,6 +63,7 @@ class Fleet:
         size = (wearables, len(FLEET_VITALS))
         self._centre = _RESTING + self._noise.standard_normal(size).clip(-2, 2) * _SPREAD  # nobody alarms by chance
         self.abnormal = self._noise.random(wearables) < abnormal_share
+        self._resting = self._centre.copy()
         self._centre[self.abnormal] = _ABNORMAL
         self._jitter = self._noise.standard_normal(size)
         self.values: Values = self._centre
@@ -80,6 +81,11 @@ class Fleet:
         """From the next second on these patients are beyond their limits."""
         self.abnormal[wearables] = True
         self._centre[wearables] = _ABNORMAL
+
+    def make_normal(self, wearables: npt.NDArray[np.intp]) -> None:
+        """From the next second on these patients are within their limits again."""
+        self.abnormal[wearables] = False
+        self._centre[wearables] = self._resting[wearables]
 
     def second(self, *, sampled_at_ns: int | Times, sequence: int, epoch: int = 1) -> list[bytes]:
         """The next second's messages; one payload per gateway, in order of `topics`.

@@ -29,6 +29,12 @@ class Database:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        """Of the running server."""
+        assert self._process is not None
+        return self._process.pid
+
     def command(self) -> list[str]:
         raise NotImplementedError
 

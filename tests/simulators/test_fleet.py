@@ -59,6 +59,9 @@ def test_nobody_alarms_but_the_share_that_was_asked_for() -> None:
         heart, spo2, resp = fleet.values.T
         beyond = (heart > 120) | (heart < 50) | (spo2 < 88) | (resp > 24) | (resp < 8)
         assert np.array_equal(beyond, fleet.abnormal)
+    fleet.make_normal(np.flatnonzero(fleet.abnormal))
+    fleet.second(sampled_at_ns=AT_NS, sequence=21)
+    assert (fleet.values[:, 1] >= 88).all()
 
 
 def test_values_move_as_a_patient_does() -> None:
