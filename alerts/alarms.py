@@ -13,7 +13,7 @@ from typing import Final
 
 from alerts.alarm_signals import SignalEvent, SignalState, is_audible, is_paused, is_possible, signal_after
 from alerts.chatter import CHATTER, COMES_AND_GOES, Chatter
-from alerts.events import ADVISORIES, AlarmEvent, Key, Kind, Priority, Transition
+from alerts.events import AlarmEvent, Key, Kind, Priority, Transition, calls_nobody
 from alerts.signal_settings import Signals
 from vitals.model import Reason
 
@@ -79,7 +79,10 @@ class Pause:
 
 
 class AlarmBook:
-    """The open alarms. `begin` states the moment that the following calls belong to; `take` hands out its events."""
+    """The open alarms. `begin` states the moment that the following calls belong to; `take` hands out its events.
+
+    `earlier`: what the value of a finding was some time before.
+    """
 
     def __init__(
         self,
@@ -88,6 +91,7 @@ class AlarmBook:
         settings: Signals = Signals(),  # noqa: B008  frozen
     ) -> None:
         self._bed_of = bed_of
+        self.earlier: Callable[[Key, Finding], float | None] = lambda _key, _finding: None
         self._latching = latching
         self.settings = settings
         self.open: dict[Key, Alarm] = {}
@@ -298,7 +302,8 @@ class AlarmBook:
                 actor=actor,
                 beds=finding.beds,
                 backlog=not finding.live,
-                notify=notify and key.condition not in ADVISORIES,
+                notify=notify and not calls_nobody(key.condition, priority),
                 until_ns=until_ns,
+                before=None if finding.value is None else self.earlier(key, finding),
             )
         )

@@ -23,6 +23,7 @@ from alerts import attention
 from alerts.alarms import AlarmBook, Finding
 from alerts.attention import Acknowledged, Paused
 from alerts.changed_rules import RuleChange
+from alerts.course import Course
 from alerts.events import (
     DATABASE_DOWN,
     ENGINE_DOWN,
@@ -83,6 +84,8 @@ class Engine:
         self.links = Links(self.table, self.book, preset, now_ns)
         self.judge = JudgeWatch(self.table, self.book, self._beds)
         self.walk = Walk(self.table, self.book)
+        self.course = Course(ward, preset, self.table, self.book)
+        self.book.earlier = self.course.earlier
         for patient in ward.patients:
             for device in patient.devices:
                 self.links.expected[self.table.slot(patient.patient, device)] = patient.bed
@@ -116,6 +119,7 @@ class Engine:
         self.links.tick(now_ns)
         self.judge.tick(now_ns)
         self._withdraw_silent(now_ns)
+        self.course.tick(now_ns)
         attention.let_pass(self.book)
 
     def acknowledge(self, alarm_id: str, actor: str, now_ns: int) -> tuple[Acknowledged, tuple[AlarmEvent, ...]]:
@@ -178,6 +182,7 @@ class Engine:
         self.book.begin(self.position, now_ns)
         self.links.resume(now_ns)
         self.table.forget_after(now_ns)
+        self.course.forget_after(now_ns)
         attention.shorten(self.book)
         finding = Finding(Kind.TECHNICAL, down_since_ns, detail=detail)
         self.book.note(ENGINE_DOWN, finding, notify=now_ns - down_since_ns > SHORT_GAP_NS)
@@ -188,7 +193,9 @@ class Engine:
     def tiles(self, now_ns: int, patients: frozenset[str] | None = None) -> tuple[Tile, ...]:
         """One tile per patient of the ward, or of `patients` only."""
         chosen = [p for p in self.ward.patients if patients is None or p.patient in patients]
-        return tuple(tiles(chosen, self.table, self.links, self.book.open.values(), now_ns, pauses=self.book.pauses))
+        still_open, pauses = self.book.open.values(), self.book.pauses
+        found = tiles(chosen, self.table, self.links, still_open, now_ns, pauses=pauses, score_of=self.course.score)
+        return tuple(found)
 
     def alarms(self) -> tuple[OpenAlarm, ...]:
         """The open alarms, the worst first, then the newest."""
@@ -237,9 +244,11 @@ class Engine:
             )
         of_row = gateways[screened.rows["device"]]
         sources = np.where(self.table.best[screened.streams], slots[screened.rows["source"]], -1)
+        self.course.take(screened)
         take_note(self.table, screened, of_row, sources)
         if not screened.calm.all():
             self.walk.walk(screened, of_row, sources, now_ns)
+        self.course.tell(now_ns)
 
     def _withdraw_silent(self, now_ns: int) -> None:
         """Take the vote from what has no values any more while something else measures the same."""

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from alerts.events import ADVISORIES, AlarmEvent, Priority, Transition
+from alerts.events import AlarmEvent, Priority, Transition, calls_nobody
 from alerts.notify.loop import CallReport, CallState, call_after
 from alerts.rota import Rota
 from vitals.errors import ConfigurationError, MalformedMessageError
@@ -124,7 +124,7 @@ class Escalation:
         key = _key(event)
         if event.transition in _SETTLED:
             self.open.pop(key, None)
-        elif event.notify and event.priority in self._chains and event.condition not in ADVISORIES:
+        elif event.notify and event.priority in self._chains and not calls_nobody(event.condition, event.priority):
             if key in self.open or len(self.open) < MAX_PURSUED:
                 chain = self._chains[event.priority]
                 self.open[key] = Pursuit(event, chain)  # also what became worse: it starts again with the first step

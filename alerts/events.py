@@ -84,14 +84,20 @@ DEVICES_DISAGREE: Final = "devices_disagree"  # one is beyond a limit for long, 
 JUDGE_DOWN: Final = "judge_down"  # ingest makes no best values any more
 
 # Physiological conditions that are not one value beyond one limit.
+SPO2_LOW: Final = "spo2_low"  # a limit as any other, named because a fast fall is told by it
 SPO2_FALLING: Final = "spo2_falling"  # many points within minutes, wherever it began
 SPO2_DEFICIT: Final = "spo2_deficit"  # points below the limit times seconds
 TREND: Final = "trend"  # `heart_rate_trend` …: a quarter of an hour away from the patient's own baseline
 EARLY_WARNING: Final = "early_warning"  # a partial NEWS2
 
-# A suspicion that people should know of and that calls nobody.
+# What people should know of and that calls nobody.
 IRREGULAR_RHYTHM: Final = "irregular_rhythm"
-ADVISORIES: Final = frozenset({IRREGULAR_RHYTHM})
+ADVISORIES: Final = frozenset({IRREGULAR_RHYTHM, *(f"{name}_{TREND}" for name in ("heart_rate", "spo2", "resp_rate"))})
+
+
+def calls_nobody(condition: str, priority: Priority) -> bool:
+    """Whether an alarm is for the page only: an advisory, and a partial score that is set to be one."""
+    return condition in ADVISORIES or (condition == EARLY_WARNING and priority is Priority.LOW)
 
 
 class Key(NamedTuple):

@@ -7,6 +7,7 @@ patient may differ in ward.toml (`[patients.measures.falling]` …); scale, oxyg
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -98,7 +99,7 @@ def check_measures(where: str, measures: Measures) -> None:
                     f"write {_LEAST_TREND[name]:g} or more, or leave it out"
                 )
     steps = [(n, s) for n in ("advisory_at", "medium_at", "high_at") if (s := getattr(warning, n)) is not None]
-    for (lower, low), (upper, high) in zip(steps, steps[1:], strict=False):
+    for (lower, low), (upper, high) in pairwise(steps):
         if low > high:
             raise ConfigurationError(
                 f"{where}.early_warning.{lower} {low} is above {upper} {high}; lower the one or raise the other"

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from enum import IntEnum, StrEnum
+from functools import lru_cache
 from typing import Final
 
 
@@ -29,6 +30,18 @@ class Parameter(StrEnum):
     PULSE = "pulse"
     CONSCIOUSNESS = "consciousness"  # 0 alert; 1 new confusion, or responds to voice or pain only, or not at all
     TEMPERATURE = "temperature"
+
+
+#: What people call them.
+NAMES: Final[Mapping[Parameter, str]] = {
+    Parameter.RESPIRATION: "respiration",
+    Parameter.SPO2: "SpO₂",
+    Parameter.OXYGEN: "oxygen or air",
+    Parameter.SYSTOLIC: "blood pressure",
+    Parameter.PULSE: "pulse",
+    Parameter.CONSCIOUSNESS: "consciousness",
+    Parameter.TEMPERATURE: "temperature",
+}
 
 
 class Response(IntEnum):
@@ -51,6 +64,7 @@ _BANDS: Final[Mapping[Parameter, tuple[tuple[str, int], ...]]] = {
     Parameter.CONSCIOUSNESS: (("0", 0), ("1", 3)),
     Parameter.TEMPERATURE: (("0", 3), ("35.1", 1), ("36.1", 0), ("38.1", 1), ("39.1", 2)),
 }
+_CACHED: Final = 20_000  # points: hundredths of every rate and saturation that a minute's mean may be
 _SCALE_2_AIR: Final = (("0", 3), ("84", 2), ("86", 1), ("88", 0))
 _SCALE_2_OXYGEN: Final = (*_SCALE_2_AIR, ("93", 1), ("95", 2), ("97", 3))
 _STEP: Final = {Parameter.TEMPERATURE: Decimal("0.1")}
@@ -145,6 +159,7 @@ def _range(parameter: Parameter, known: Mapping[Parameter, float], *, scale_2: b
     return 0, max(points for _, points in _BANDS[parameter])
 
 
+@lru_cache(maxsize=_CACHED)
 def _of_bands(bands: tuple[tuple[str, int], ...], parameter: Parameter, value: float) -> int:
     rounded = Decimal(repr(value)).quantize(_STEP.get(parameter, Decimal(1)), ROUND_HALF_UP)
     return [points for lowest, points in bands if rounded >= Decimal(lowest) or lowest == "0"][-1]

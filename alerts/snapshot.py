@@ -15,6 +15,7 @@ from msgspec import Struct
 from alerts.alarms import Alarm, AlarmBook, Pause
 from alerts.chatter import CHATTER
 from alerts.conditions import Tracker
+from alerts.course import CourseKept
 from alerts.engine import Engine
 from alerts.events import (
     CLOCK_UNTRUSTED,
@@ -70,6 +71,7 @@ class Snapshot(Struct, array_like=True, frozen=True):
     deaf: set[int] = set()
     all_down: bool = False
     changed: dict[str, dict[str, dict[str, float]]] = {}
+    course: CourseKept | None = None
 
 
 _DECODER: Final = msgspec.msgpack.Decoder(Snapshot)
@@ -104,6 +106,7 @@ def encode_snapshot(engine: Engine, now_ns: int) -> bytes:
             links.deaf,
             links.all_down,
             {patient: {vital: dict(f) for vital, f in own.items()} for patient, own in engine.changed.items()},
+            engine.course.kept(),
         )
     )
 
@@ -117,7 +120,9 @@ def decode_snapshot(payload: bytes) -> Snapshot:
         snapshot = _DECODER.decode(payload)
         if version == _BEFORE_BEST:
             snapshot = msgspec.structs.replace(snapshot, version=_VERSION, state=_with_sources(snapshot.state))
-        np.frombuffer(snapshot.state, STATE_DTYPE)
+        streams = len(np.frombuffer(snapshot.state, STATE_DTYPE))
+        if snapshot.course is not None:
+            snapshot.course.check(streams)
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError, TypeError, LookupError) as error:
         raise MalformedMessageError("truncated", "", f"not a snapshot of the alert engine: {error}") from error
     return snapshot
@@ -149,18 +154,22 @@ def restore(snapshot: Snapshot, ward: Ward, preset: Preset, *, screening: bool =
     engine.links.all_down = snapshot.all_down
     slots = [engine.table.slot(patient, device) for patient, device in snapshot.slots]
     engine.links.silent_slots = {slots[s] for s in snapshot.silent_slots if slots[s] >= 0}
-    _restore_streams(engine, snapshot, slots)
+    places = _restore_streams(engine, snapshot, slots)
+    if snapshot.course is not None:
+        engine.course.put_back(snapshot.course, places)
     _restore_alarms(engine, snapshot)
     return engine
 
 
-def _restore_streams(engine: Engine, snapshot: Snapshot, slots: list[int]) -> None:
+def _restore_streams(engine: Engine, snapshot: Snapshot, slots: list[int]) -> dict[int, int]:
+    """Which row of the snapshot became which stream."""
     table = engine.table
+    places: dict[int, int] = {}
     for old, row in enumerate(np.frombuffer(snapshot.state, STATE_DTYPE)):
         slot = slots[int(row["slot"])]
         if slot < 0:
             continue
-        index = table.add(slot, int(row["vital"]))
+        index = places[old] = table.add(slot, int(row["vital"]))
         table.state[index] = row
         table.state["slot"][index] = slot
         table.state["source"][index] = slots[row["source"]] if row["source"] >= 0 else -1
@@ -169,6 +178,7 @@ def _restore_streams(engine: Engine, snapshot: Snapshot, slots: list[int]) -> No
         if any(not t.is_idle for t in trackers):
             engine.walk.trackers[index] = trackers
             table.quiet[index] = False
+    return places
 
 
 def _fitting(kept: Tracker | None, fresh: Tracker) -> Tracker:
@@ -212,9 +222,9 @@ def _make_of_bed(alarm: Alarm, book: AlarmBook) -> None:
 
 
 def _voting(engine: Engine) -> set[tuple[Key, str]]:
-    """The votes that the restored trackers still hold."""
+    """The votes that the restored trackers, and what goes on over time, still hold."""
     table = engine.table
-    found = set()
+    found = engine.course.voting()
     for stream, trackers in engine.walk.trackers.items():
         patient, device = table.slots[int(table.state["slot"][stream])]
         source = f"{device}/{int(table.state['vital'][stream])}"

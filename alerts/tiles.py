@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from alerts.events import Priority
 from alerts.links import Links
 from alerts.readings import Row, read
 from alerts.streams import StreamTable
-from alerts.view import OpenAlarm, PausedAlarms, Tile, TileVital
+from alerts.view import OpenAlarm, PartialScore, PausedAlarms, Tile, TileVital
 from vitals.model import VITAL_BY_NAME, Reason, Vital
 from vitals.ward import Patient
 
@@ -46,6 +46,7 @@ def tiles(
     now_ns: int,
     *,
     pauses: Mapping[str, Pause],
+    score_of: Callable[[str, int], PartialScore | None] = lambda _patient, _now_ns: None,
 ) -> Iterator[Tile]:
     """One tile per patient, in the order given."""
     by_patient, by_bed = _worst_alarms(alarms)
@@ -66,6 +67,7 @@ def tiles(
             acknowledged=worst.acknowledged,
             sources=said.sources,
             paused=_paused(pauses.get(patient.patient)),
+            score=score_of(patient.patient, now_ns),
         )
 
 

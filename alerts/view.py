@@ -64,6 +64,31 @@ class TileVital:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoredPart:
+    """One observation of a score: what people call it, its points, and when it was taken."""
+
+    name: str
+    points: int
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartialScore:
+    """A partial early-warning score (`alerts.news2`), as of `at_ns`: from `lower` to `upper` points.
+
+    It is a NEWS2 only with nothing `missing`. `stale`: what of that is known and too old. `scale_2`: of SpO2.
+    """
+
+    lower: int
+    upper: int
+    parts: tuple[ScoredPart, ...]
+    missing: tuple[str, ...]
+    stale: tuple[str, ...]
+    scale_2: bool
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Tile:
     """One patient.
 
@@ -82,6 +107,7 @@ class Tile:
     acknowledged: bool
     sources: tuple[TileVital, ...] = ()
     paused: PausedAlarms | None = None
+    score: PartialScore | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,11 +79,13 @@ PURE: Final = (
     ),
     *("alerts." + name for name in ("news2", "readings", "screening", "snapshot", "streams", "tiles", "view", "walk")),
     *("alerts.attention", "alerts.behind", "alerts.causes", "alerts.chatter", "alerts.signal_settings"),
+    *("alerts." + name for name in ("course", "early_warning", "falls", "looks")),
+    *("alerts." + name for name in ("measure_settings", "measure_votes", "measures")),
     *("alerts.duty", "alerts.escalation", "alerts.rota", "alerts.notify.calls", "alerts.notify.loop"),
     *("alerts.notify." + name for name in ("message", "outbox", "payload", "receipts", "seal")),
     *("alerts." + name for name in ("adaptive", "marks", "reference", "rehearse", "report", "spans")),
     *("alerts." + name for name in ("changed_rules", "limit_changes", "limits_in_force", "self_test")),
-    *("alerts.heartbeat", "alerts.heartbeat_words"),
+    *("alerts.heartbeat", "alerts.heartbeat_settings", "alerts.heartbeat_words"),
     *(
         "alerts.station." + name
         for name in ("chart", "desaturations", "episodes", "limits", "record", "snapshot", "trace", "words")

@@ -12,11 +12,14 @@ A `ward.toml` that operators write and both services read. Patients are pseudony
 
     [patients.limits.spo2]   # optional: differs from the ward's preset
     low = 86
+
+    [patients.measures.falling]   # likewise
+    points = 8
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -28,12 +31,22 @@ from vitals.wire import Name
 
 
 class Patient(Struct, frozen=True, forbid_unknown_fields=True):
-    """One monitored person. `limits`: vital name → the alarm limits that differ from the preset (alerts/limits.py)."""
+    """One monitored person.
+
+    `limits`: vital name → the alarm limits that differ from the preset (alerts/limits.py); `measures`: likewise of
+    falls, areas, trends and scores (alerts/measure_settings.py). `spo2_scale`: of the early-warning score, a
+    clinician's choice; `oxygen`: whether the patient is given some, where that is known. `early_warning`: not for
+    anybody under 16, nor in pregnancy.
+    """
 
     patient: Name
     bed: Annotated[str, Meta(min_length=1, max_length=32)]
     devices: tuple[Name, ...] = ()
     limits: dict[str, dict[str, Any]] = {}
+    measures: dict[str, Any] = {}
+    spo2_scale: Literal[1, 2] = 1
+    oxygen: bool | None = None
+    early_warning: bool = True
 
 
 class Ward(Struct, frozen=True, forbid_unknown_fields=True):
