@@ -43,6 +43,7 @@ from msgspec import Meta, Struct
 
 from alerts.duty import Duty, DutyConfig, make_duty
 from alerts.events import Priority
+from alerts.heartbeat_settings import HeartbeatSettings, check_heartbeat
 from alerts.limits import Preset, decode_preset
 from alerts.notify.channels import AppriseChannel, RecordChannel
 from alerts.notify.mqtt import MqttChannel
@@ -54,6 +55,7 @@ from alerts.notify.siren import SirenChannel
 from alerts.notify.webhook import WebhookChannel
 from alerts.notify.webpush import WebPushChannel
 from vitals.errors import ConfigurationError
+from vitals.self_test import SELF_TEST
 from vitals.ward import Ward
 from vitals.wire import Name
 
@@ -84,12 +86,19 @@ class AlertConfig(DutyConfig, frozen=True, forbid_unknown_fields=True, kw_only=T
     """See the module's text, and `alerts.duty` for people, shifts and chains.
 
     Paths are relative to the folder of the configuration file. `receipts_url`: under which phones and pagers reach the
-    station, through a reverse proxy with TLS.
+    station, through a reverse proxy with TLS. `heartbeat`: see `alerts.heartbeat_settings`.
     """
 
     preset: str = ""
     channels: tuple[ChannelConfig, ...] = ()
     receipts_url: Annotated[str, Meta(pattern=r"^(https?://[\w.-]+(:\d+)?/?)?$")] = ""
+    heartbeat: HeartbeatSettings = HeartbeatSettings()
+
+    @property
+    def for_heartbeat(self) -> frozenset[str]:
+        """The channels that tell of no alarm: the heartbeat's own, and a second one without priorities."""
+        own, second = self.heartbeat.channel, self.heartbeat.second_channel
+        return frozenset({own} | {c.name for c in self.channels if c.name == second and not c.priorities})
 
 
 def decode_config(text: bytes) -> AlertConfig:
@@ -99,17 +108,21 @@ def decode_config(text: bytes) -> AlertConfig:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"alerts: {error}") from error
     names = [channel.name for channel in config.channels]
+    of_people = frozenset(name for person in config.people for name in person.channels)
     for channel in config.channels:
         if names.count(channel.name) > 1:
             raise ConfigurationError(f"alerts: channel {channel.name!r} stands twice; give each its own name")
         _check_channel(channel)
-        if not channel.priorities:
+        if not channel.priorities and channel.name not in config.for_heartbeat - of_people:
             raise ConfigurationError(f"alerts: channel {channel.name!r}: priorities is empty, so nothing would be sent")
+    check_heartbeat(config.heartbeat, {channel.name: channel.kind for channel in config.channels}, of_people)
     return config
 
 
 def _check_channel(channel: ChannelConfig) -> None:
     where = f"alerts: channel {channel.name!r}"
+    if channel.name == SELF_TEST:
+        raise ConfigurationError(f"{where}: this is the name of the heartbeat's self-test; choose another")
     if channel.tells_delivery and channel.kind not in ("webhook", "webpush"):
         raise ConfigurationError(f"{where}: tells_delivery: only a webhook and webpush can tell; remove it")
     if bool(channel.subject) != (channel.kind == "webpush"):
@@ -151,16 +164,33 @@ def open_channels(
     site: str = "ward",
     push: PushFolder | None = None,
 ) -> tuple[Channel, ...]:
-    """The configured channels, with their secrets read; raises `ConfigurationError`, which shows none of them.
+    """The channels that tell of alarms, with their secrets read; raises `ConfigurationError`, which shows none of them.
 
     `site`: under which the messages of an MQTT channel are published. `push`: where phones and the server's own keys
     are; without it nothing is made there, channels of phones are left out, and no receipts are asked for.
     """
     url = config.receipts_url
     opened = (
-        _open(channel, folder, environment, site=site, push=push, receipts_url=url) for channel in config.channels
+        _open(channel, folder, environment, site=site, push=push, receipts_url=url)
+        for channel in config.channels
+        if channel.name not in config.for_heartbeat
     )
     return tuple(channel for channel in opened if channel is not None)
+
+
+def open_heartbeat(
+    config: AlertConfig, folder: Path, environment: Mapping[str, str], *, site: str = "ward"
+) -> tuple[Channel | None, Channel | None]:
+    """The heartbeat's own channel and the second one, where they are configured, as `open_channels` does.
+
+    The second is opened for whoever watches the heartbeat, also when alarms are told through the same address.
+    """
+    by_name = {
+        channel.name: _open(channel, folder, environment, site=site, push=None, receipts_url="")
+        for channel in config.channels
+        if channel.name in (config.heartbeat.channel, config.heartbeat.second_channel)
+    }
+    return by_name.get(config.heartbeat.channel), by_name.get(config.heartbeat.second_channel)
 
 
 def _open(

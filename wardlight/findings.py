@@ -184,8 +184,8 @@ def store(error: str, *, exists: bool = True, patients: int = 0) -> Finding:
     return Finding("Store", Severity.OK, f"readable, {patients:,} patients")
 
 
-def channels(path: str, error: str = "", names: Sequence[str] = ()) -> Finding:
-    """Who is told of alarms; an empty `path` means that no alerts.toml was named."""
+def channels(path: str, error: str = "", names: Sequence[str] = (), second: str = "") -> Finding:
+    """Who is told of alarms, and by the `second` channel when they fail; without a `path` no alerts.toml was named."""
     if error:
         return Finding("Notifications", Severity.FAILURE, error, "mend the file; docs/operator.md shows one")
     if not path:
@@ -193,7 +193,11 @@ def channels(path: str, error: str = "", names: Sequence[str] = ()) -> Finding:
     if not names:
         remedy = "add [[channels]]: nobody hears of an alarm but who looks at the station page"
         return Finding("Notifications", Severity.WARNING, "no channel is configured", remedy)
-    return Finding("Notifications", Severity.OK, f"to {', '.join(names)}")
+    if not second:
+        remedy = "name a second_channel in [heartbeat]; docs/notifications.md says more"
+        detail = f"to {', '.join(names)}; nobody is told when alarms do not get through"
+        return Finding("Notifications", Severity.WARNING, detail, remedy)
+    return Finding("Notifications", Severity.OK, f"to {', '.join(names)}; to {second} when alarms do not get through")
 
 
 def clock(synchronised: bool | None, uncertainty_ms: float) -> Finding:

@@ -242,16 +242,18 @@ def look_at_alerts(path: Path | None) -> Finding:
     """The finding about alerts.toml: preset, channels and their secrets can be read. Sends nothing."""
     if path is None:
         return findings.channels("")
-    from alerts.config import decode_config, open_channels, read_preset  # nor has it alerts
+    from alerts.config import decode_config, open_channels, open_heartbeat, read_preset  # nor has it alerts
     from alerts.duty import make_duty
 
     try:
         config = decode_config(path.read_bytes())
         read_preset(config, path.parent)
         open_channels(config, path.parent, os.environ)
+        open_heartbeat(config, path.parent, os.environ)
         make_duty(config, ZoneInfo("UTC"), [channel.name for channel in config.channels])  # in any zone the same gaps
     except ConfigurationError as error:
         return findings.channels(str(path), str(error))
     except OSError as error:
         return findings.channels(str(path), f"{path} cannot be read ({error.strerror})")
-    return findings.channels(str(path), names=[channel.name for channel in config.channels])
+    names = [channel.name for channel in config.channels if channel.name not in config.for_heartbeat]
+    return findings.channels(str(path), names=names, second=config.heartbeat.second_channel)

@@ -56,11 +56,12 @@ def serve_command(
 
     wardlight serve --ward ward.toml --insecure-loopback --port 1883
     """
-    from alerts.config import AlertConfig, decode_config, open_channels, read_duty, read_preset
+    from alerts.config import AlertConfig, decode_config, open_channels, open_heartbeat, read_duty, read_preset
     from alerts.notify.push_keys import PushFolder
     from ingest.broker import BrokerConfig
     from ingest.endpoint import EndpointConfig
     from wardlight.databases import read_targets
+    from wardlight.heartbeat import HeartbeatConfig
     from wardlight.server import ServerConfig
 
     configuration = decode_config(_read(alerts)) if alerts else AlertConfig()
@@ -93,6 +94,9 @@ def serve_command(
         ),
         receipts_url=configuration.receipts_url,
         duty=read_duty(configuration, of_ward),
+        heartbeat=HeartbeatConfig(
+            configuration.heartbeat.pace, *open_heartbeat(configuration, folder, os.environ, site=of_ward.site)
+        ),
         simulated=simulated,
         influx=read_targets(influx) if influx else (),
         influx_folder=influx.parent if influx else Path(),

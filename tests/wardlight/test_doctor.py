@@ -62,7 +62,8 @@ app.command()(doctor_command)
         (findings.store("not a readable store"), Severity.FAILURE),
         (findings.channels(""), Severity.NOTE),
         (findings.channels("alerts.toml"), Severity.WARNING),
-        (findings.channels("alerts.toml", names=["ward-phone"]), Severity.OK),
+        (findings.channels("alerts.toml", names=["ward-phone"]), Severity.WARNING),
+        (findings.channels("alerts.toml", names=["ward-phone"], second="operator"), Severity.OK),
         (findings.channels("alerts.toml", "alerts: channel 'x' stands twice"), Severity.FAILURE),
         (findings.open_files(1024), Severity.WARNING),
         (findings.open_files(65_536), Severity.OK),
@@ -210,7 +211,10 @@ def test_a_store_is_read_beside_its_writer(tmp_path: Path) -> None:
 def test_an_alerts_file_is_checked_with_its_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "alerts.toml"
     assert probes.look_at_alerts(path).severity is Severity.FAILURE
-    path.write_text('[[channels]]\nname = "phone"\nurl_env = "TEST_PHONE"\n')
+    book = '[[channels]]\nname = "book"\nrecord_file = "book"\n'
+    path.write_text(
+        book + '[[channels]]\nname = "phone"\nurl_env = "TEST_PHONE"\n[heartbeat]\nsecond_channel = "phone"\n'
+    )
     assert "TEST_PHONE" in probes.look_at_alerts(path).detail
     monkeypatch.setenv("TEST_PHONE", "json://127.0.0.1:1/very-secret")
     finding = probes.look_at_alerts(path)
