@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from alerts.app import AlertService
+from alerts.notify.receipt_desk import ReceiptDesk
 from ingest.app import IngestService
 from ingest.broker import BrokerSource
 from ingest.endpoint import Endpoint
@@ -34,7 +35,9 @@ class Metrics(Collector):
         broker: BrokerSource | None,
         databases: Databases,
         heartbeat: HeartbeatService,
+        receipts: ReceiptDesk,
     ) -> None:
+        self._receipts = receipts
         self._ingest = ingest
         self._store = store
         self._alerts = alerts
@@ -99,6 +102,12 @@ class Metrics(Collector):
             for state, count in counts.items():
                 messages.add_metric([channel, state], count)
         yield messages
+        receipts = CounterMetricFamily(
+            "wardlight_receipts", "What phones and pagers reported.", labels=["channel", "state"]
+        )
+        for (channel, said), count in self._receipts.counts.items():
+            receipts.add_metric([channel, said.value], count)
+        yield receipts
         if (caller := self._alerts.caller) is not None:
             yield _gauge("wardlight_calls_waiting", "Alarms that nobody on duty has acknowledged.", caller.waiting)
             yield _labelled("wardlight_calls", "Calls to people on duty, by why.", "why", caller.made)

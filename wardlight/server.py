@@ -31,6 +31,7 @@ from alerts.limits import Preset
 from alerts.log import AlarmLogReader
 from alerts.notify.outbox import Channel
 from alerts.station.app import create_app, serve_station
+from alerts.station.push import PhoneSide
 from ingest.app import IngestService
 from ingest.best import BestValues
 from ingest.broker import BrokerConfig, BrokerSource
@@ -51,6 +52,7 @@ from wardlight.databases import Databases
 from wardlight.heartbeat import HeartbeatConfig, HeartbeatService
 from wardlight.layout import DataFolder, now_ns
 from wardlight.metrics import Metrics
+from wardlight.phones import phone_hosts, phone_side
 
 JOURNAL_BYTES: Final = 4 << 30  # about a day of 500 wearables with PPG, for a store that cannot be written
 POISON_BYTES: Final = 256 << 20  # 4,000 messages at their largest, millions of ordinary findings
@@ -179,7 +181,9 @@ async def serving(config: ServerConfig) -> AsyncIterator[Server]:
             running.append(tasks.create_task(databases.run(), name="databases"))
             configs = ConfigFolder(config.data.configs, config.ward.site, sources.publish)
             running.append(tasks.create_task(configs.run(), name="configs"))
+            phones = phone_side(config, alerts, alarms)
             metrics = Metrics(
+                receipts=phones.desk,
                 databases=databases,
                 ingest=ingest,
                 store=store,
@@ -191,7 +195,7 @@ async def serving(config: ServerConfig) -> AsyncIterator[Server]:
             )
             url = ""
             if config.station_port is not None:
-                app = _station(config, alerts, reader, alarms, metrics)
+                app = _station(config, alerts, reader, alarms, metrics, phones)
                 opened: asyncio.Future[str] = asyncio.get_running_loop().create_future()
                 station = serve_station(app, port=config.station_port, ready=opened.set_result)
                 running.append(tasks.create_task(station, name="station"))
@@ -227,7 +231,12 @@ def _dropping(max_bytes: int) -> Bounds:
 
 
 def _station(
-    config: ServerConfig, alerts: AlertService, reader: StoreReader, alarms: Journal, metrics: Metrics
+    config: ServerConfig,
+    alerts: AlertService,
+    reader: StoreReader,
+    alarms: Journal,
+    metrics: Metrics,
+    phones: PhoneSide,
 ) -> Starlette:
     return create_app(
         alerts,
@@ -240,6 +249,8 @@ def _station(
         now_ns=now_ns,
         metrics=metrics,
         simulated=config.simulated,
+        phones=phones.routes(),
+        phone_hosts=phone_hosts(config.receipts_url),
     )
 
 
