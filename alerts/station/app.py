@@ -55,16 +55,17 @@ def create_app(
     simulated: bool = False,
     phones: Sequence[BaseRoute] = (),
     phone_hosts: Collection[str] = (),
+    warning: Callable[[], str] = str,
 ) -> Starlette:
     """The station of one ward.
 
     `zone`: for every time shown. `limits`: the rules in force for a patient; `in_force`: where they come from.
     `metrics`: Prometheus text of the whole process. `simulated`: says on every page that the data are not a patient's.
     `phones`: the routes for phones and pagers, `phone_hosts`: the host names under which only those answer.
-    `app.state.hub` is the `EventHub`.
+    `warning`: see `Board`. `app.state.hub` is the `EventHub`.
     """
     assets = _fingerprint(STATIC)
-    board = Board(live, zone=zone, now_ns=now_ns, assets=assets)
+    board = Board(live, zone=zone, now_ns=now_ns, assets=assets, warning=warning)
     hub = EventHub(board.encoded)
     pages = Pages(board, RecordReader(history, alarm_log, limits, zone, in_force), Look(ward, simulated, assets))
 

@@ -52,7 +52,7 @@ class Board:
     """What is rendered for every browser.
 
     `boot` and `token` are new with each start of the server; `up_s` is a monotonic time, so that a browser can tell how
-    old news is without trusting anybody's wall clock.
+    old news is without trusting anybody's wall clock. `warning`: why alarms may reach nobody but this page.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class Board:
         now_ns: Callable[[], int],
         monotonic_s: Callable[[], float] = time.monotonic,
         assets: str = "",
+        warning: Callable[[], str] = str,
     ) -> None:
         self.live = live
         self.zone = zone
@@ -71,6 +72,7 @@ class Board:
         self._boot = secrets.token_hex(8)
         self._monotonic_s = monotonic_s
         self._assets = assets
+        self._warning = warning
 
     def snapshot(self) -> Snapshot:
         """The ward as it is now."""
@@ -83,6 +85,7 @@ class Board:
             clock=clock_with_seconds(now_ns, self.zone),
             stale_after_s=STALE_AFTER_S,
             trouble=self.live.trouble(),
+            warning=self._warning(),
             tiles=show_tiles(self.live.tiles(), alarms, now_ns, self.zone),
             alarms=show_alarms(alarms, now_ns, self.zone),
         )

@@ -108,6 +108,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     clock: str
     stale_after_s: float
     trouble: str  # what keeps the server itself from watching; empty when nothing does
+    warning: str  # why alarms may reach nobody but this page; empty when they do
     tiles: list[ShownTile]
     alarms: list[ShownAlarm]
 

@@ -137,6 +137,7 @@ class PretendedWard:
         self.now_ns = now_ns
         self.acknowledged: list[tuple[str, str]] = []
         self.says = ""  # what keeps the server itself from watching
+        self.warns = ""  # why its alarms may not get through
         begun_ns = now_ns()
         self.paused: dict[str, PausedAlarms] = {}
         self._alarms = {alarm_id: self._alarm(alarm_id, begun_ns) for alarm_id in OPEN}
@@ -320,6 +321,7 @@ def pretended_station(ward: PretendedWard, metrics: Callable[[], str] = str) -> 
         now_ns=ward.now_ns,
         metrics=metrics,
         simulated=True,
+        warning=lambda: ward.warns,
     )
 
 

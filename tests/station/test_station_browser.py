@@ -135,16 +135,19 @@ def test_tiles_show_values_reasons_and_alarms_without_a_complaint(desktop: Any, 
 
 
 def test_a_server_that_cannot_watch_says_so_above_everything(desktop: Any, address: str, live: PretendedWard) -> None:
-    def banner() -> str:
-        return text_of(desktop, "#trouble:not([hidden])").strip()
+    def banner(what: str = "trouble") -> str:
+        return text_of(desktop, f"#{what}:not([hidden])").strip()
 
     open_ward(desktop, address)
     assert banner() == ""
     live.says = "The server takes nothing in. Watch the patients directly."
     until(desktop, lambda: banner() == "NOT MONITORED The server takes nothing in. Watch the patients directly.")
     assert overflows(desktop) == []
-    live.says = ""
-    until(desktop, lambda: banner() == "")
+    live.says, live.warns = "", "The self-test fails."
+    until(desktop, lambda: (banner(), banner("warning")) == ("", "ALARMS MAY NOT GET THROUGH The self-test fails."))
+    assert overflows(desktop) == []
+    live.warns = ""
+    until(desktop, lambda: banner("warning") == "")
 
 
 def test_ages_count_up_between_events_and_an_old_value_leaves_the_screen(desktop: Any, address: str) -> None:

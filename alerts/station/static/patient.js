@@ -23,7 +23,7 @@ function show(snapshot) {
   tiles.show(own, snapshot.stale_after_s);
   sources.show(own[0]?.sources ?? [], snapshot.stale_after_s);
   pausing.show(own[0]);
-  showTrouble(snapshot.trouble);
+  showTrouble(snapshot);
   alarms.show(snapshot.alarms.filter((alarm) => alarm.patient === patient || alarm.beds.includes(bed)));
   setText(document.getElementById("clock"), snapshot.clock);
   requestAnimationFrame(flashTogether);

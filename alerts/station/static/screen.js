@@ -8,11 +8,13 @@ export function setClass(element, text) {
   if (element.className !== text) element.className = text;
 }
 
-// What keeps the server itself from watching anybody, above everything else.
-export function showTrouble(text) {
-  const banner = document.getElementById("trouble");
-  banner.hidden = text === "";
-  setText(banner.querySelector("span"), text);
+// What keeps the server itself from watching anybody, or its alarms from getting through: above everything else.
+export function showTrouble(snapshot) {
+  for (const what of ["trouble", "warning"]) {
+    const banner = document.getElementById(what);
+    banner.hidden = snapshot[what] === "";
+    setText(banner.querySelector("span"), snapshot[what]);
+  }
 }
 
 export function piece(id) {

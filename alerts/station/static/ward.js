@@ -15,7 +15,7 @@ function show(snapshot) {
   const ordered = byBed.checked ? snapshot.tiles.toSorted((a, b) => beds.compare(a.bed, b.bed)) : snapshot.tiles;
   tiles.show(ordered, snapshot.stale_after_s);
   alarms.show(snapshot.alarms);
-  showTrouble(snapshot.trouble);
+  showTrouble(snapshot);
   setText(document.getElementById("clock"), snapshot.clock);
   setText(document.getElementById("count"), `${snapshot.tiles.length} beds · ${count(snapshot.alarms)}`);
   requestAnimationFrame(flashTogether);
