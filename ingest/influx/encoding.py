@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from ingest.influx.line_protocol import LINES_PER_BODY, Lines, Precision, in_bodies, line, vitals_lines
 from vitals.columns import RecordKind, SampleBlock, decode_block
@@ -51,7 +52,7 @@ def encode_records(
 
 def with_lines(lines: Lines, more: Sequence[bytes], lines_per_body: int = LINES_PER_BODY) -> Lines:
     """`lines`, and `more` lines after them."""
-    return Lines((*lines.bodies, *in_bodies(more, lines_per_body)), lines.count + len(more), lines.expired)
+    return Lines(chain(lines.bodies, in_bodies(more, lines_per_body)), lines.count + len(more), lines.expired)
 
 
 def status_line(status: GatewayStatus, site: str, precision: Precision) -> bytes:

@@ -16,7 +16,7 @@ Source: "Line protocol", InfluxData documentation of InfluxDB 1 and 2.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -64,9 +64,13 @@ class Fields(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Bodies of POSTs, each of whole lines; `count` lines in all. `expired`: readings too old for the target."""
+    """Bodies of POSTs, each of whole lines; `count` lines in all. `expired`: readings too old for the target.
 
-    bodies: tuple[bytes, ...]
+    `bodies` can be gone through once: each is made when it is asked for, so that one is made while another is sent,
+    and a backlog is never in memory as text.
+    """
+
+    bodies: Iterable[bytes]
     count: int
     expired: int = 0
 
@@ -115,7 +119,7 @@ def vitals_lines(
         kept = columns["sampled_at_ns"] >= oldest_ns
         columns = {name: column[kept] for name, column in columns.items()}
     count = len(columns["vital"])
-    bodies = tuple(
+    bodies = (
         _body({name: column[start : start + lines_per_body] for name, column in columns.items()}, heads, precision)
         for start in range(0, count, lines_per_body)
     )

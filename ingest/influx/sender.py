@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -20,6 +20,7 @@ import structlog
 from ingest.influx.config import Target
 from ingest.influx.delivery import Delivery
 from ingest.influx.line_protocol import LINES_PER_BODY, probe_line
+from ingest.influx.making import Making
 from ingest.influx.verdicts import Action, Answer, Backoff, Verdict, judge, refuses_everything
 from ingest.poison import PoisonStore
 from ingest.validate import Poison
@@ -120,14 +121,14 @@ class Sender:
         return delivery.accepted
 
     async def send_all(
-        self, bodies: Sequence[bytes], place: str = "", *, abandon: Callable[[], bool] = lambda: False
+        self, bodies: Iterable[bytes], place: str = "", *, abandon: Callable[[], bool] = lambda: False
     ) -> int:
         """`send` each of `bodies`, `IN_FLIGHT` at a time; how many lines were accepted."""
         accepted: list[int] = []
-        remaining = iter(bodies)
+        making = Making(bodies)
 
         async def work() -> None:
-            for body in remaining:
+            while (body := await making.next()) is not None:
                 found = await self.send(body, place, abandon=abandon)
                 accepted.append(found)
 
