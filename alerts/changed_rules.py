@@ -40,7 +40,7 @@ class RuleChange:
         for slot, (wearer, _) in enumerate(table.slots):
             for stream in table.of_slot(slot).tolist() if wearer == patient else ():
                 before = table.rules[stream]
-                table.set_rules(stream)
+                table.set_rules([stream])
                 if stream in self._walk.trackers and table.rules[stream] != before:
                     self._carry_over(stream, before)
         for condition in changed:

@@ -164,21 +164,25 @@ def restore(snapshot: Snapshot, ward: Ward, preset: Preset, *, screening: bool =
 def _restore_streams(engine: Engine, snapshot: Snapshot, slots: list[int]) -> dict[int, int]:
     """Which row of the snapshot became which stream."""
     table = engine.table
-    places: dict[int, int] = {}
-    for old, row in enumerate(np.frombuffer(snapshot.state, STATE_DTYPE)):
-        slot = slots[int(row["slot"])]
-        if slot < 0:
-            continue
-        index = places[old] = table.add(slot, int(row["vital"]))
-        table.state[index] = row
-        table.state["slot"][index] = slot
-        table.state["source"][index] = slots[row["source"]] if row["source"] >= 0 else -1
-        kept = {k.condition: k.tracker for k in snapshot.trackers.get(old, ())}
-        trackers = [_fitting(kept.get(r.condition), Tracker.of(r)) for r in table.rules[index]]
-        if any(not t.is_idle for t in trackers):
-            engine.walk.trackers[index] = trackers
-            table.quiet[index] = False
+    kept = np.frombuffer(snapshot.state, STATE_DTYPE)
+    now = np.array([*slots, -1], np.int64)  # the last for those who have none
+    staying = np.flatnonzero(now[kept["slot"]] >= 0)
+    rows = kept[staying]
+    rows["slot"], rows["source"] = now[rows["slot"]], now[rows["source"]]
+    streams = table.add(rows["slot"].tolist(), rows["vital"].tolist())
+    table.state[streams.start : streams.stop] = rows
+    places = dict(zip(staying.tolist(), streams, strict=True))
+    for old, stream in places.items():
+        if old in snapshot.trackers:
+            _restore_trackers(engine, stream, {k.condition: k.tracker for k in snapshot.trackers[old]})
     return places
+
+
+def _restore_trackers(engine: Engine, stream: int, kept: dict[str, Tracker]) -> None:
+    trackers = [_fitting(kept.get(r.condition), Tracker.of(r)) for r in engine.table.rules[stream]]
+    if any(not t.is_idle for t in trackers):
+        engine.walk.trackers[stream] = trackers
+        engine.table.quiet[stream] = False
 
 
 def _fitting(kept: Tracker | None, fresh: Tracker) -> Tracker:

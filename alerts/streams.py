@@ -9,7 +9,8 @@ speaks for the patient as long as it has values. `best_of` leads from a device's
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from types import MappingProxyType
 from typing import Final
 
@@ -62,16 +63,18 @@ STATE_DTYPE: Final = np.dtype(
 class StreamTable:
     """Rows of `STATE_DTYPE`, and who they belong to.
 
-    A *slot* is one device on one patient: `slots[i]` is `(patient, device)`. `low` and `high`: what a value of the
-    stream may be without any rule taking interest. `quiet`: no condition of the stream is pending or present. `rules`:
-    what is checked of the stream. `virtual`: of a device that does not exist, but that the server made numbers of.
-    `best`: a patient's best value. `best_of`: the stream of the best value that this one may become; -1 for none.
+    A *slot* is one device on one patient: `slots[i]` is `(patient, device)`, and `unreal[i]` tells whether the server
+    itself makes that device's numbers. Of streams, `low` and `high`: what a value may be without any rule taking
+    interest. `quiet`: no condition of the stream is pending or present. `rules`: what is checked of it. `virtual`: of
+    a device that does not exist, but that the server made numbers of. `best`: a patient's best value. `best_of`: the
+    stream of the best value that this one may become; -1 for none.
     """
 
     def __init__(self, rules: Mapping[str, Rules]) -> None:
         self._rules_of = rules
         self.slots: list[tuple[str, str]] = []
         self._slot_of: dict[tuple[str, str], int] = {}
+        self.unreal: Bools = np.zeros(0, np.bool_)
         self._stream_of = np.full((0, _VITALS), -1, np.int64)
         self.size = 0
         self.state = np.zeros(0, STATE_DTYPE)
@@ -90,14 +93,24 @@ class StreamTable:
 
     def slot(self, patient: str, device: str) -> int:
         """The slot of a device on a patient of the ward, made when new; -1 for a patient who is not on the ward."""
-        key = (patient, device)
-        found = self._slot_of.get(key, -1)
+        wearer = (patient, device)
+        found = self._slot_of.get(wearer, -1)
         if found < 0 and patient in self._rules_of:
-            found = self._slot_of[key] = len(self.slots)
-            self.slots.append(key)
+            found = self._slot_of[wearer] = len(self.slots)
+            self.slots.append(wearer)
             if found >= len(self._stream_of):
-                more = np.full((_GROWTH + found, _VITALS), -1, np.int64)
-                self._stream_of = np.concatenate([self._stream_of, more])
+                more = _GROWTH + found
+                self._stream_of = np.concatenate([self._stream_of, np.full((more, _VITALS), -1, np.int64)])
+                self.unreal = np.concatenate([self.unreal, np.zeros(more, np.bool_)])
+            self.unreal[found] = is_virtual(device)
+        return found
+
+    def slots_of(self, patients: Iterable[str], devices: Iterable[str]) -> Indices:
+        """The slot of each of these devices on the patient beside it."""
+        wearers = list(zip(patients, devices, strict=True))
+        found = np.fromiter(map(self._slot_of.get, wearers, repeat(-1)), np.int64, len(wearers))
+        for place in np.flatnonzero(found < 0).tolist():
+            found[place] = self.slot(*wearers[place])
         return found
 
     def streams(self, slots: Indices, vitals: npt.NDArray[np.uint8]) -> Indices:
@@ -108,59 +121,60 @@ class StreamTable:
         found = np.where(kept, self._stream_of[np.where(kept, slots, 0), np.where(kept, vitals, 0)], -1)
         new = np.flatnonzero(kept & (found < 0))
         if new.size:
-            for slot, vital in sorted({(int(slots[i]), int(vitals[i])) for i in new}):
-                self.add(slot, vital)
+            self.add(*zip(*sorted(set(zip(slots[new].tolist(), vitals[new].tolist(), strict=True))), strict=True))
             found[new] = self._stream_of[slots[new], vitals[new]]
         return found
 
-    def add(self, slot: int, vital: int) -> int:
-        """Make the stream of a slot's vital."""
-        index = self.size
-        if index >= len(self.state):
+    def add(self, slots: Sequence[int], vitals: Sequence[int]) -> range:
+        """Make the streams of slots and the vitals beside them, each pair new; their numbers."""
+        new = range(self.size, self.size + len(slots))
+        while new.stop > len(self.state):
             self._grow()
-        row = self.state[index]
-        row["slot"], row["vital"], row["gateway"], row["reason"] = slot, vital, -1, Reason.NEVER_SEEN
-        row["value"], row["source"] = np.nan, -1
-        self._stream_of[slot, vital] = index
-        self.size += 1
-        patient, device = self.slots[slot]
-        virtual = is_virtual(device)
-        self.rules.append(())
-        self.heeded[index] = -np.inf
-        self.set_rules(index)
-        self.quiet[index] = True
-        self.virtual[index] = virtual
-        self.watched[index] = vital in SIGNAL_VITALS and not virtual
-        self._relate(index, patient, vital, best=is_best(device))
-        return index
+        self.size = new.stop
+        made = slice(new.start, new.stop)
+        rows = self.state[made]
+        rows["slot"], rows["vital"], rows["gateway"], rows["reason"] = slots, vitals, -1, Reason.NEVER_SEEN
+        rows["value"], rows["source"] = np.nan, -1
+        self._stream_of[slots, vitals] = new
+        self.quiet[made], self.heeded[made] = True, -np.inf
+        self.virtual[made] = self.unreal[list(slots)]
+        self.watched[made] = np.isin(vitals, SIGNAL_VITALS) & ~self.virtual[made]
+        self.rules += [()] * len(new)
+        self.set_rules(new)
+        for stream, slot, vital in zip(new, slots, vitals, strict=True):
+            self._relate(stream, *self.slots[slot], vital)
+        return new
 
-    def set_rules(self, index: int) -> None:
-        """Let the rules of its patient hold for a stream, as they are now."""
-        row = self.state[index]
-        patient, device = self.slots[int(row["slot"])]
-        vital = int(row["vital"])
-        rules = self._rules_of[patient].get(Vital(vital), ()) if vital in _KNOWN else ()
-        if is_virtual(device):  # there is no such device that could have a technical condition
-            rules = tuple(rule for rule in rules if rule.kind is Kind.PHYSIOLOGICAL)
-        self.rules[index] = rules
-        self.rule_low[index], self.high[index] = _calm_range(rules)
-        self.low[index] = max(self.rule_low[index], np.nextafter(self.heeded[index], np.inf))
+    def set_rules(self, streams: Sequence[int]) -> None:
+        """Let the rules of their patients hold for these streams, as they are now."""
+        known: dict[tuple[int, bool], tuple[tuple[Rule, ...], tuple[float, float]]] = {}  # most patients share theirs
+        rows = self.state[streams]
+        for stream, slot, vital in zip(streams, rows["slot"].tolist(), rows["vital"].tolist(), strict=True):
+            unreal = bool(self.unreal[slot])
+            of_patient = self._rules_of[self.slots[slot][0]]
+            shared = of_patient.get(Vital(vital), ()) if vital in _KNOWN else ()
+            if (id(shared), unreal) not in known:
+                # There is no such device that could have a technical condition.
+                rules = tuple(r for r in shared if r.kind is Kind.PHYSIOLOGICAL) if unreal else shared
+                known[id(shared), unreal] = rules, _calm_range(rules)
+            self.rules[stream], (self.rule_low[stream], self.high[stream]) = known[id(shared), unreal]
+        self.low[streams] = np.maximum(self.rule_low[streams], np.nextafter(self.heeded[streams], np.inf))
 
     def heed(self, streams: Indices, highest: npt.NDArray[np.float64]) -> None:
         """Let values of streams up to `highest` need thought, though no rule takes interest in them."""
         self.heeded[streams] = highest
         self.low[streams] = np.maximum(self.rule_low[streams], np.nextafter(highest, np.inf))
 
-    def _relate(self, index: int, patient: str, vital: int, *, best: bool) -> None:
+    def _relate(self, stream: int, patient: str, device: str, vital: int) -> None:
         """Connect the streams of a patient's devices with the stream of the best value, whichever comes first."""
         key = (patient, int(JUDGED.get(vital, vital)))
-        self.best[index], self.best_of[index] = best, -1
-        if best and vital in JUDGED.values():
-            self._best[key] = index
-            self.best_of[self._family[key]] = index
+        self.best[stream], self.best_of[stream] = is_best(device), -1
+        if self.best[stream] and vital in JUDGED.values():
+            self._best[key] = stream
+            self.best_of[self._family[key]] = stream
         elif vital in JUDGED:
-            self.best_of[index] = self._best.get(key, -1)
-        self._family[key].append(index)
+            self.best_of[stream] = self._best.get(key, -1)
+        self._family[key].append(stream)
 
     def family(self, stream: int) -> list[int]:
         """All streams of the patient that tell the same as `stream`; a pulse rate tells a heart rate."""

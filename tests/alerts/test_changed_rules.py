@@ -205,9 +205,10 @@ def check_streams(engine: Engine) -> None:
     for stream in range(engine.table.size):
         row = engine.table.state[stream]
         patient, device = engine.table.slots[int(row["slot"])]
-        same = fresh.table.add(fresh.table.slot(patient, device), int(row["vital"]))
+        (same,) = fresh.table.add([fresh.table.slot(patient, device)], [int(row["vital"])])
         assert engine.table.rules[stream] == fresh.table.rules[same]
-        assert (engine.table.low[stream], engine.table.high[stream]) == (fresh.table.low[same], fresh.table.high[same])
+        assert engine.table.rule_low[stream] == fresh.table.rule_low[same]
+        assert engine.table.high[stream] == fresh.table.high[same]
         trackers = engine.walk.trackers.get(stream)
         assert trackers is None or [len(t.covered_ns) for t in trackers] == [
             len(rule.levels) for rule in engine.table.rules[stream]
