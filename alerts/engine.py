@@ -15,6 +15,8 @@ than `LIVE_WINDOW_NS` decide is marked and not notified; if it still holds when 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import compress
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -39,13 +41,12 @@ from alerts.judge import JudgeWatch
 from alerts.limits import Preset, Rules, rules_of
 from alerts.limits_in_force import Difference, Overrides, limits_with
 from alerts.links import MOST_UNCERTAIN_MS, Links
-from alerts.screening import Screened, screen, take_note
+from alerts.screening import screen, take_note
 from alerts.streams import Indices, StreamTable, is_untrusted
 from alerts.tiles import open_alarm, tiles
 from alerts.view import OpenAlarm, Tile
 from alerts.walk import Walk
 from vitals.columns import Rows, SampleBlock
-from vitals.derived import is_virtual
 from vitals.model import GatewayStatus, Reason
 from vitals.ward import Ward
 
@@ -205,8 +206,7 @@ class Engine:
     # -- inside ------------------------------------------------------------------------------------------------------
 
     def _feed_block(self, block: SampleBlock, now_ns: int) -> None:
-        wearers = zip(block.patients, block.devices, strict=True)
-        slots = np.array([self.table.slot(patient, device) for patient, device in wearers], np.int64)
+        slots = self.table.slots_of(block.patients, block.devices)
         device = block.rows["device"]
         streams = self.table.streams(slots[device], block.rows["vital"])
         known = slots[device] >= 0
@@ -221,9 +221,9 @@ class Engine:
 
     def _hear(self, block: SampleBlock, slots: Indices, rows: Rows) -> Indices:
         """Take note of the gateways that brought rows; their numbers, parallel to the block's devices."""
-        real = (slots >= 0) & ~np.array([is_virtual(device) for device in block.devices], np.bool_)
-        names = zip(block.gateways, real, strict=True)
-        gateways = np.array([self.links.index(name) if heard else -1 for name, heard in names], np.int64)
+        real = (slots >= 0) & ~self.table.unreal[slots]
+        gateways = np.full(len(slots), -1, np.int64)
+        gateways[real] = self.links.indices(compress(block.gateways, real.tolist()))
         of_row = gateways[rows["device"]]
         heard = of_row >= 0
         if not heard.all():  # what the server made of it says nothing of a gateway
@@ -231,17 +231,14 @@ class Engine:
         if not len(rows):
             return gateways
         untrusted = is_untrusted(rows, MOST_UNCERTAIN_MS)
-        doubted = np.unique(of_row[untrusted]).tolist() if untrusted.any() else ()
-        self.links.hear(np.unique(of_row).tolist(), doubted, int(rows["received_at_ns"].max()))
+        doubted = _distinct(of_row[untrusted]) if untrusted.any() else ()
+        self.links.hear(_distinct(of_row), doubted, int(rows["received_at_ns"].max()))
         return gateways
 
     def _judge(self, rows: Rows, streams: Indices, gateways: Indices, slots: Indices, now_ns: int) -> None:
         screened = screen(self.table, rows, streams)
         if not self._screening:
-            nothing = np.zeros_like(screened.calm)
-            screened = Screened(
-                screened.rows, screened.times, screened.streams, screened.starts, screened.ends, nothing
-            )
+            screened = replace(screened, calm=np.zeros_like(screened.calm))
         of_row = gateways[screened.rows["device"]]
         sources = np.where(self.table.best[screened.streams], slots[screened.rows["source"]], -1)
         self.course.take(screened)
@@ -272,6 +269,12 @@ class Engine:
             for i in self.table.family(stream)
             if i != stream and (best[i] or best[stream] or state["vital"][i] == state["vital"][stream])
         )
+
+
+def _distinct(numbers: Indices) -> list[int]:
+    """Each of these once; they are small, so that counting beats sorting."""
+    found: list[int] = np.flatnonzero(np.bincount(numbers)).tolist()
+    return found
 
 
 def _rules_of_patients(ward: Ward, preset: Preset, changed: Mapping[str, Overrides]) -> dict[str, Rules]:

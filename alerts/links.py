@@ -65,6 +65,11 @@ class Links:
             self.gateways.append(Gateway(name))
         return found
 
+    def indices(self, names: Iterable[str]) -> list[int]:
+        """The number of each of these gateways."""
+        known = self._index
+        return [known[name] if name in known else self.index(name) for name in names]
+
     def hear(self, indices: Iterable[int], untrusted: Iterable[int], received_at_ns: int) -> None:
         """Data of these gateways arrived; those of `untrusted` with a time that cannot be trusted."""
         doubted = set(untrusted)
