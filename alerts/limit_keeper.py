@@ -10,13 +10,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-import apsw
 import structlog
 
 from alerts.engine import Engine
 from alerts.events import LIMITS_STUCK, AlarmEvent
 from alerts.limit_changes import configuration_change
-from alerts.limit_journal import LimitHistory, append, writing
+from alerts.limit_journal import LimitHistory, append, open_read_only, writing
 from alerts.limits import Preset
 from alerts.limits_in_force import InForce, differences, in_force
 from vitals.errors import ConfigurationError, WardlightError
@@ -25,7 +24,7 @@ from vitals.ward import Ward
 
 _PATIENCE: Final = 2  # looks in a row that fail before it is told: the file may just be in the making
 _WARD: Final = "the ward"  # whose changes are stuck, in the alarm
-_UNREADABLE: Final = (WardlightError, apsw.Error, OSError)
+_UNREADABLE: Final = (WardlightError, OSError)
 
 _log = structlog.get_logger(__name__)
 
@@ -95,7 +94,7 @@ class LimitKeeper:
             return
         if (found := (stat.st_dev, stat.st_ino)) != self._file or self._journal is None:
             self.close()
-            self._journal, self._file = Journal(path, read_only=True), found
+            self._journal, self._file = open_read_only(path), found
             self._history, self._stale = LimitHistory(), True
 
     def close(self) -> None:
