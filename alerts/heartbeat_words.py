@@ -13,7 +13,7 @@ from alerts.station.words import clock_with_seconds
 
 #: How far the self-test came → what is seen to work, what is not, and where to look first.
 _STUCK: Final[Mapping[Step, str]] = {
-    Step.BEGUN: "No reading is taken in. Look at the broker, if there is one, the disk and the server's load.",
+    Step.BEGUN: "No reading is taken in. Look at the disk, the server's load, and the broker with its access list.",
     Step.ACCEPTED: "Readings are taken in but not written down. Look at the disk.",
     Step.COMMITTED: "Readings are written down but not judged. Look at the server's log and load, then restart it.",
     Step.JUDGED: "Alarms are decided but not written down. Look at the disk.",

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -42,9 +41,7 @@ from ingest.poison import PoisonStore
 from ingest.store.consumer import StoreConsumer
 from ingest.store.reader import StoreReader
 from ingest.store.writer import StoreWriter
-from vitals.errors import ConfigurationError
 from vitals.journal import Bounds, Journal, WhenFull
-from vitals.self_test import SELF_TEST
 from vitals.ward import Ward
 from wardlight.collector import collecting_rarely
 from wardlight.config_folder import ConfigFolder
@@ -53,6 +50,7 @@ from wardlight.heartbeat import HeartbeatConfig, HeartbeatService
 from wardlight.layout import DataFolder, now_ns
 from wardlight.metrics import Metrics
 from wardlight.phones import phone_hosts, phone_side
+from wardlight.sources import Sources
 
 JOURNAL_BYTES: Final = 4 << 30  # about a day of 500 wearables with PPG, for a store that cannot be written
 POISON_BYTES: Final = 256 << 20  # 4,000 messages at their largest, millions of ordinary findings
@@ -143,7 +141,7 @@ async def serving(config: ServerConfig) -> AsyncIterator[Server]:
             limits=config.data.limits,
             deaf=lambda: ingest.intake.congested,
         )
-        sources = _Sources()
+        sources = Sources()
         ingest = IngestService(
             journal=journal,
             poison=PoisonStore(poison),
@@ -174,7 +172,10 @@ async def serving(config: ServerConfig) -> AsyncIterator[Server]:
                 tasks.create_task(alerts.run(), name="alerts"),
                 tasks.create_task(signals.run(), name="signals"),
             ]
-            await sources.open(stack, config, ingest, heartbeat)
+            if config.endpoint is not None:
+                await sources.listen(stack, config.endpoint, config.tls, ingest)
+            if config.broker is not None:
+                await sources.connect(stack, config.broker, ingest, partial(heartbeat.hear, ingest.offer))
             ingest.announce(config.ward.site)
             asyncio.get_running_loop().run_in_executor(None, import_module, "scipy.signal")  # before the first wave
             running.append(tasks.create_task(sources.heed(ingest), name="back-pressure"))
@@ -195,7 +196,7 @@ async def serving(config: ServerConfig) -> AsyncIterator[Server]:
             )
             url = ""
             if config.station_port is not None:
-                app = _station(config, alerts, reader, alarms, metrics, phones)
+                app = _station(config, alerts, reader, alarms, metrics, phones, heartbeat.warning)
                 opened: asyncio.Future[str] = asyncio.get_running_loop().create_future()
                 station = serve_station(app, port=config.station_port, ready=opened.set_result)
                 running.append(tasks.create_task(station, name="station"))
@@ -237,6 +238,7 @@ def _station(
     alarms: Journal,
     metrics: Metrics,
     phones: PhoneSide,
+    warning: Callable[[], str],
 ) -> Starlette:
     return create_app(
         alerts,
@@ -251,68 +253,5 @@ def _station(
         simulated=config.simulated,
         phones=phones.routes(),
         phone_hosts=phone_hosts(config.receipts_url),
+        warning=warning,
     )
-
-
-def by_certificate(_username: str | None, _password: bytes | None, certificate_cn: str | None) -> str | None:
-    """A gateway is who its certificate says: the common name is the gateway's name. The self-test's is nobody's."""
-    return None if certificate_cn == SELF_TEST else certificate_cn
-
-
-class _Sources:
-    """The ways in, behind what the ingest service needs of them: receipts down, and stopping when it is behind."""
-
-    def __init__(self) -> None:
-        self.endpoint: Endpoint | None = None
-        self.broker: BrokerSource | None = None
-
-    async def open(
-        self, stack: AsyncExitStack, config: ServerConfig, ingest: IngestService, heartbeat: HeartbeatService
-    ) -> None:
-        """Start listening, and connect to the broker."""
-        if config.endpoint is not None:
-            endpoint = Endpoint(
-                config.endpoint,
-                ingest.offer,
-                ingest.offer,
-                now_ns=now_ns,
-                monotonic=time.monotonic,
-                tls=config.tls,
-                authenticate=None if config.tls is None else by_certificate,
-            )
-            try:
-                self.endpoint = await stack.enter_async_context(endpoint)
-            except OSError as error:
-                where = f"port {config.endpoint.port} on {config.endpoint.host}"
-                raise ConfigurationError(
-                    f"gateways: {where} cannot be opened ({error.strerror}); choose another --port or --host"
-                ) from error
-        if config.broker is not None:
-            hear = partial(heartbeat.hear, ingest.offer)
-            broker = BrokerSource(config.broker, hear, ingest.offer, now_ns=now_ns)
-            self.broker = await stack.enter_async_context(broker)
-
-    async def close(self) -> None:
-        """Take in no more; what is not acknowledged stays with its sender."""
-        for source in (self.endpoint, self.broker):
-            if source is not None:
-                await source.close()
-
-    def publish(self, topic: str, payload: bytes) -> None:
-        """Send a receipt wherever its gateway may be."""
-        for source in (self.endpoint, self.broker):
-            if source is not None:
-                source.publish(topic, payload, retain=True)
-
-    async def heed(self, ingest: IngestService) -> None:
-        """Stop reading while the intake is congested."""
-        while True:
-            await ingest.intake.congestion()
-            _log.warning("ingest is behind: sources pause, gateways keep their readings")
-            for source in (self.endpoint, self.broker):
-                if source is not None:
-                    source.pause()
-            await ingest.intake.relieved()
-            for source in (self.endpoint, self.broker):
-                if source is not None:
-                    source.resume()

@@ -140,6 +140,7 @@ def people() -> Iterator[list[Person]]:
     for person in people:
         person.client.disconnect()
         person.client.loop_stop()
+        del person.client  # what refers to itself is freed in any order, and then complains of its open sockets
 
 
 def _person(people: list[Person], name: str) -> Person:
@@ -209,6 +210,13 @@ def test_a_gateway_does_not_hear_another(broker: Broker, people: list[Person]) -
     assert ingest.publish("wardlight/v1/north/gw-1/receipt", b"not yours") == 0
     assert ingest.publish("wardlight/v1/north/gw-2/receipt", b"yours") == 0
     assert gateway.heard.get(timeout=WAIT_S) == ("wardlight/v1/north/gw-2/receipt", b"yours")
+
+
+def test_ingest_speaks_for_its_synthetic_patient(broker: Broker, people: list[Person]) -> None:
+    ingest = _ingest(people, broker)
+    assert ingest.subscribe("wardlight/v1/+/+/batch") == 1
+    assert ingest.publish("wardlight/v1/north/self-test/batch", b"beyond") == 0
+    assert ingest.heard.get(timeout=WAIT_S) == ("wardlight/v1/north/self-test/batch", b"beyond")
 
 
 def test_a_status_is_retained_for_an_ingest_that_comes_later(broker: Broker, people: list[Person]) -> None:
