@@ -7,7 +7,7 @@ message. Only these addresses answer to the name under which the station is reac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
@@ -33,6 +33,7 @@ from vitals.errors import RetryableError
 
 STATIC: Final = Path(__file__).parent / "static"
 TEST_EVERY_NS: Final = 5_000_000_000  # for each phone: a test calls nobody twice a second
+MOST_TESTED: Final = 1_000  # phones whose last test is remembered
 _ANSWERS: Final = {
     Verdict.UNKNOWN: "This is no address of a message from this server.",
     Verdict.WORSE: "NOT acknowledged: it has become worse since this message. Look at the newer one.",
@@ -87,13 +88,10 @@ class PhoneSide:
             return None
         return self.channels.get(name)
 
-    def phone(self, endpoint: str) -> tuple[WebPushChannel, Phone] | None:
-        """The subscribed phone with this address."""
-        for channel in self.channels.values():
-            phone = channel.phones.find(phone_id(endpoint))
-            if phone is not None:
-                return channel, phone
-        return None
+    def subscribed(self, endpoint: str) -> list[tuple[WebPushChannel, Phone]]:
+        """The phone with this address, on each of its channels."""
+        found = ((channel, channel.phones.find(phone_id(endpoint))) for channel in self.channels.values())
+        return [(channel, phone) for channel, phone in found if phone is not None]
 
 
 class _Routes:
@@ -128,59 +126,61 @@ class _Routes:
             asked = msgspec.json.decode(await request.body(), type=Subscribing)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return problem(400, _NOT_JSON.format('{"invitation": …, "subscription": …}', error))
-        former = self._side.phone(asked.instead_of) if asked.instead_of else None
-        channel = former[0] if former else self._side.invited_to(asked.invitation)
-        if channel is None:
+        former = self._side.subscribed(asked.instead_of) if asked.instead_of else []
+        invited = self._side.invited_to(asked.invitation)
+        channels = [channel for channel, _ in former] + ([invited] if invited else [])
+        if not channels:
             return problem(403, "This invitation is not valid, or its time is over. Ask for a new one.")
         try:
-            channel.subscribe(asked.subscription)
+            for channel in channels:
+                channel.subscribe(asked.subscription)
         except PhoneRefusedError as error:
             return problem(400, f"NOT subscribed: {error}.")
         except OSError as error:
-            _log.error("phone_not_kept", channel=channel.subscription.name, reason=error.strerror)
+            _log.error("phone_not_kept", reason=error.strerror)
             return problem(503, "NOT subscribed: the server cannot write it down. Tell the operator.")
-        if former and former[1].endpoint != asked.subscription.endpoint:
-            channel.phones.remove(former[1].phone_id)
-        return answer({"channel": channel.subscription.name}, 201)
+        for channel, phone in former:
+            if phone.endpoint != asked.subscription.endpoint:
+                channel.phones.remove(phone.phone_id)
+        return answer({"channels": _names(self._side.subscribed(asked.subscription.endpoint))}, 201)
 
     async def _state(self, request: Request) -> Response:
         found = self._found(await request.body())
-        return found if isinstance(found, Response) else answer({"channel": found[0].subscription.name})
+        return found if isinstance(found, Response) else answer({"channels": _names(found)})
 
     async def _test(self, request: Request) -> Response:
         found = self._found(await request.body())
         if isinstance(found, Response):
             return found
-        channel, phone = found
+        channel, phone = found[0]
         now_ns = self._side.now_ns()
         if abs(now_ns - self._tested_ns.get(phone.phone_id, 0)) < TEST_EVERY_NS:
             return problem(429, "Wait a few seconds between two tests.")
-        self._tested_ns = {phone.phone_id: now_ns} | {k: v for k, v in self._tested_ns.items() if k in self._known()}
-        title = f"Test: {channel.subscription.name}"
+        if len(self._tested_ns) >= MOST_TESTED:
+            self._tested_ns.clear()
+        self._tested_ns[phone.phone_id] = now_ns
+        title = f"Test: {', '.join(_names(found))}"
         message = Message(title, "Nobody needs help. Messages reach this phone.", Priority.LOW, (), now_ns)
         outcome = await channel.push(phone, message)
         if isinstance(outcome, Delivered):
             return answer({"sent": channel.subscription.name})
         return problem(502, f"NOT sent: {outcome.reason}.")
 
-    def _known(self) -> set[str]:
-        return {phone.phone_id for channel in self._side.channels.values() for phone in channel.phones.all()}
-
     async def _unsubscribe(self, request: Request) -> Response:
         found = self._found(await request.body())
         if isinstance(found, Response):
             return found
-        channel, phone = found
-        channel.phones.remove(phone.phone_id)
-        _log.info("phone_unsubscribed", channel=channel.subscription.name, phone=phone.phone_id, by="itself")
-        return answer({"unsubscribed": channel.subscription.name})
+        for channel, phone in found:
+            channel.phones.remove(phone.phone_id)
+            _log.info("phone_unsubscribed", channel=channel.subscription.name, phone=phone.phone_id, by="itself")
+        return answer({"unsubscribed": _names(found)})
 
-    def _found(self, body: bytes) -> tuple[WebPushChannel, Phone] | Response:
+    def _found(self, body: bytes) -> list[tuple[WebPushChannel, Phone]] | Response:
         try:
             endpoint = msgspec.json.decode(body, type=Itself).endpoint
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return problem(400, _NOT_JSON.format('{"endpoint": …}', error))
-        return self._side.phone(endpoint) or problem(404, _UNKNOWN_PHONE)
+        return self._side.subscribed(endpoint) or problem(404, _UNKNOWN_PHONE)
 
     async def _receipt(self, request: Request) -> Response:
         try:
@@ -195,6 +195,10 @@ class _Routes:
             refusal.headers["retry-after"] = str(round(error.retry_after_s or 1))
             return refusal
         return _told(taken, body.state)
+
+
+def _names(found: Sequence[tuple[WebPushChannel, Phone]]) -> list[str]:
+    return [channel.subscription.name for channel, _ in found]
 
 
 def _told(taken: Answer, said: Said) -> Response:
