@@ -104,6 +104,19 @@ class Engine:
         self.tick(now_ns)
         return self.book.take()
 
+    def hear(self, arrivals: Sequence[Arrival], position: int, now_ns: int) -> tuple[AlarmEvent, ...]:
+        """Take the ingest records through `position` as they come; `step` has to follow now and then.
+
+        Looking at every stream for what time brings about is not done twenty times a second for nothing. But whatever
+        decides something is a whole step, because that is what a replay repeats (`alerts.recovery`).
+        """
+        self.feed(arrivals, position, now_ns)
+        decided = self.book.take()
+        if not decided:
+            return ()
+        self.tick(now_ns)
+        return decided + self.book.take()
+
     def feed(self, arrivals: Sequence[Arrival], position: int, now_ns: int) -> None:
         """Take records without letting time pass; the events come with the next `step`."""
         self.position = max(self.position, position)
