@@ -245,7 +245,8 @@ class AlertService:
     async def _step(self, found: Sequence[Arrival], position: int, tests: Sequence[bytes] = ()) -> None:
         async with self._deciding:
             now_ns = self._now_ns()
-            events = self._after_standstill(now_ns) + self._engine.step(found, position, now_ns)
+            events = self._after_standstill(now_ns)
+            events += (self._engine.hear if found else self._engine.step)(found, position, now_ns)
             if tests and self._self_test is not None:
                 events += self._self_test.step(tests, now_ns)
             await self._writer.commit_at_last(events)
