@@ -23,6 +23,7 @@ from ingest.store.consumer import StoreConsumer
 from ingest.store.reader import StoreReader
 from vitals.errors import ConfigurationError
 from vitals.journal import Journal
+from vitals.ward import Ward
 from wardlight.influx_alarms import encode_alarms
 from wardlight.layout import now_ns
 
@@ -69,7 +70,7 @@ class Databases:
         targets: Sequence[Target],
         folder: Path,
         *,
-        site: str,
+        ward: Ward,
         journal: Journal,
         alarms: Journal,
         poison: Journal,
@@ -91,7 +92,8 @@ class Databases:
                 reader=reader,
                 stored=store.reached,
                 encode_alarms=encode_alarms,
-                site=site,
+                site=ward.site,
+                patients=ward.patients,
             )
             self._service = from_library.InfluxService(
                 targets, folder, sources, now_ns=now_ns, report=alerts.report_database

@@ -24,7 +24,7 @@ from ingest.store.reader import StoreReader
 from vitals.errors import PermanentError, RetryableError
 from vitals.journal import Journal
 from vitals.model import Vital
-from wardlight.influx_alarms import alarm_line
+from wardlight.influx_alarms import alarm_lines
 from wardlight.layout import DataFolder, now_ns
 
 Span: TypeAlias = tuple[int, int]
@@ -60,7 +60,7 @@ def _alarm_bodies(path: Path, sender: Sender, site: str, span: Span) -> list[byt
         return []
     with Journal(path, read_only=True) as journal:
         events = (event for event in read_events(journal) if span[0] <= event.at_ns < span[1])
-        lines = [alarm_line(event, site, sender.target.precision) for event in events]
+        lines = [told for event in events for told in alarm_lines(event, site, sender.target.precision)]
     return list(in_bodies(lines, LINES_PER_BODY))
 
 

@@ -156,7 +156,7 @@ async def serving(config: ServerConfig) -> AsyncIterator[Server]:
         databases = Databases(
             config.influx,
             config.influx_folder,
-            site=config.ward.site,
+            ward=config.ward,
             journal=journal,
             alarms=alarms,
             poison=poison,

@@ -20,16 +20,19 @@ from ingest.influx.client import Client
 from ingest.influx.config import Target
 from ingest.influx.encoding import Encoded, encode_records
 from ingest.influx.forwarder import Forwarder
-from ingest.influx.line_protocol import Precision
+from ingest.influx.line_protocol import Precision, in_bodies
 from ingest.influx.owed import Owed, cursor_of
 from ingest.influx.refill import HOUR_NS, Refill
 from ingest.influx.rollups import Rollups
 from ingest.influx.sender import Sender, Traffic
+from ingest.influx.status_lines import bed_line
 from ingest.poison import PoisonStore
 from ingest.store.reader import StoreReader
 from vitals.journal import Journal, Record
+from vitals.ward import Patient
 
 WATCH_S: Final = 5.0
+BEDS_EVERY_S: Final = 300.0
 ALARM_AFTER_S: Final = 300.0  # a database may be restarted or upgraded without anybody being called
 ROLLUPS: Final = "rollups"
 
@@ -40,7 +43,7 @@ EncodeAlarms = Callable[[Sequence[Record], str, Precision, int], Encoded]
 class Sources:
     """What is sent from. `stored`: waits until the embedded store has a position of the ingest journal.
 
-    `encode_alarms`: records of the alarm journal, site, precision, lines per body → lines.
+    `encode_alarms`: records of the alarm journal, site, precision, lines per body → lines. `patients`: of the ward.
     """
 
     journal: Journal
@@ -50,6 +53,7 @@ class Sources:
     stored: Callable[[int], Awaitable[None]]
     encode_alarms: EncodeAlarms
     site: str
+    patients: Sequence[Patient] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,7 @@ class TargetService:
                 ("alarms", self.alarms.run()),
                 ("rollups", self.rollups.run()),
                 ("owed", self._pay_on()),
+                ("beds", self._tell_beds()),
             ):
                 group.create_task(work, name=f"influx {self.target.name}: {what}")
 
@@ -149,6 +154,14 @@ class TargetService:
 
     def _encode_alarms(self, records: Sequence[Record], lines_per_body: int) -> Encoded:
         return self._sources.encode_alarms(records, self._sources.site, self.target.precision, lines_per_body)
+
+    async def _tell_beds(self) -> None:
+        """Say again and again who lies where; a board asks for the newest."""
+        while True:
+            now_ns, precision = self._now_ns(), self.target.precision
+            beds = [bed_line(patient, self._sources.site, now_ns, precision) for patient in self._sources.patients]
+            await self.sender.send_all(in_bodies(beds))
+            await asyncio.sleep(BEDS_EVERY_S)
 
     async def _pay_on(self) -> None:
         """Send the hours that are owed; while the target takes nothing, the sender waits."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from alerts.events import AlarmEvent, Kind, Priority, Transition
-from ingest.influx.encoding import status_line
+from ingest.influx.status_lines import status_line
 from ingest.influx.line_protocol import Precision, line
 from ingest.influx.rollup_lines import Rollup, rollup_line
 from simulators.body import Targets, start, step

@@ -22,6 +22,7 @@ from ingest.store.writer import StoreWriter
 from vitals.columns import SAMPLE_DTYPE, RecordKind, SampleBlock, encode_block
 from vitals.journal import Bounds, Journal, WhenFull
 from vitals.model import Reason, Vital
+from vitals.ward import Patient
 from wardlight.influx_alarms import encode_alarms
 from wardlight.influx_work import verify
 from wardlight.layout import DataFolder
@@ -107,11 +108,15 @@ class Site:
     reader: StoreReader
     store: StoreConsumer
     now_ns: int = START_NS + 3_600 * SECOND_NS
+    patients: tuple[Patient, ...] = ()
 
     def service(self, *targets: Target) -> InfluxService:
         """What forwards to these targets."""
         (self.data.root / "token").write_text("shim-token")
-        sources = Sources(self.journal, self.alarms, self.poison, self.reader, self.store.reached, encode_alarms, SITE)
+        stored, patients = self.store.reached, self.patients
+        sources = Sources(
+            self.journal, self.alarms, self.poison, self.reader, stored, encode_alarms, SITE, patients=patients
+        )
         return InfluxService(targets, self.data.root, sources, now_ns=lambda: self.now_ns)
 
     @asynccontextmanager

@@ -28,6 +28,7 @@ from vitals.columns import RecordKind, SampleBlock, encode_block
 from vitals.control import encode_status
 from vitals.errors import PermanentError
 from vitals.model import GatewayStatus, Presence, Vital
+from vitals.ward import Patient
 from wardlight.influx_work import backfill, status
 
 pytestmark = pytest.mark.slow
@@ -216,6 +217,20 @@ async def test_alarms_and_gateways_are_told(influxd: Influxd, site: Site) -> Non
     ]
     assert told[0]["actor"] == 'a "b"'
     assert rows(found, site.data.root, 'SELECT presence, spooled FROM "gateway"')[0]["spooled"] == 7.0
+
+
+async def test_a_bed_leads_to_who_lies_there_now(influxd: Influxd, site: Site) -> None:
+    found = target(influxd.url, Kind.INFLUX1)
+    with Client(found, site.data.root) as client:
+        list(setup(client, SITE, START_NS))
+    wards = (Patient("P-0001", "3-01"), Patient("P-0002", "3-02")), (Patient("P-0003", "3-01"),)
+    for minutes, patients in enumerate(wards):
+        site.patients, site.now_ns = patients, START_NS + minutes * 600 * SECOND_NS
+        async with site.forwarding(site.service(found)) as service:
+            await until(lambda: service.targets[0].sender.traffic.lines == len(patients))  # noqa: B023
+    now = f"{site.now_ns - 300 * SECOND_NS} AND time <= {site.now_ns}"
+    ask = f'SELECT last("wearer") FROM "bed" WHERE time > {now} AND "bed" = \'3-01\' GROUP BY "patient"'
+    assert [row["last"] for row in rows(found, site.data.root, ask)] == ["P-0003"]
 
 
 async def test_rollups_are_sent_when_due_and_again_for_late_readings(influxd: Influxd, site: Site) -> None:
