@@ -78,6 +78,7 @@ class Measures(Struct, frozen=True, forbid_unknown_fields=True):
     early_warning: EarlyWarning = EarlyWarning()
 
 
+LIMITS_ALONE: Final = Measures(Falling(on=False), Deficit(on=False), Trends(on=False), EarlyWarning(advisory_at=None))
 _LEAST_TREND: Final = {"heart_rate": 10.0, "spo2": 2.0, "resp_rate": 3.0}  # nearer than that every hour has one
 
 

@@ -124,9 +124,9 @@ class MeasureVotes:
             self._end(found.stream, SPO2_LOW, self._finding(found, low_pct, "", live=live))
         elif held or self._table.speaks(found.stream, found.at_ns):
             fall.told_with = SPO2_LOW
-            detail = f"fell from {fall.from_pct:.0f} %"
             priority = max(rule.levels[0].priority, found.priority)
-            self._book.vote(key, source, priority, self._finding(found, low_pct, detail, live=live))
+            self._book.vote(key, source, priority, self._finding(found, low_pct, _fell(fall), live=live))
+            self._show(key, fall)
 
     def _cause(self, found: Found, patient: str, fall: Fall | None) -> str:
         """What tells of this already; it is made to show that there is a fall too."""
@@ -135,7 +135,15 @@ class MeasureVotes:
         cause = explained_by(self._book, found.condition, patient, found.priority)
         if cause and fall is not None:
             fall.told_with = cause
-            alarm = self._book.open[Key(cause, patient)]
-            if not alarm.finding.detail:
-                alarm.finding = replace(alarm.finding, detail=f"fell from {fall.from_pct:.0f} %")
+            self._show(Key(cause, patient), fall)
         return cause
+
+    def _show(self, key: Key, fall: Fall) -> None:
+        """Let an open alarm say that there is a fall too."""
+        alarm = self._book.open[key]
+        if not alarm.finding.detail:
+            alarm.finding = replace(alarm.finding, detail=_fell(fall))
+
+
+def _fell(fall: Fall) -> str:
+    return f"fell from {fall.from_pct:.0f} %"

@@ -4,7 +4,8 @@
 
 It is the engine itself that is fed, in steps of `STEP_NS` and as if live. What a rehearsal cannot show:
 acknowledgements, gateways that are down and late messages, because recorded days hold readings and nothing else. Every
-patient has a gateway of their own here, and what is raised after a patient's last reading is not counted.
+patient has a gateway of their own here. Not counted is what is raised after a patient's last reading, nor what calls
+nobody.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ import numpy as np
 
 from alerts.adaptive import Adaptive, baselines, overrides
 from alerts.engine import Engine
-from alerts.events import AlarmEvent
+from alerts.events import AlarmEvent, calls_nobody
 from alerts.limits import Preset, VitalLimits, limits_of
+from alerts.measure_settings import LIMITS_ALONE
 from alerts.reference import Episode, Verdict, delay_ns, family_of, verdict
 from alerts.snapshot import decode_snapshot, encode_snapshot, restore
 from alerts.spans import AlarmSpan, spans_of
@@ -99,7 +101,9 @@ def plain_thresholds(preset: Preset) -> Preset:
         for name, limits in preset.vitals.items()
     }
     none_comes_and_goes = msgspec.structs.replace(preset.signals, chatter_within_s=0)
-    return msgspec.structs.replace(preset, name="plain", vitals=bare, signals=none_comes_and_goes)
+    return msgspec.structs.replace(
+        preset, name="plain", vitals=bare, signals=none_comes_and_goes, measures=LIMITS_ALONE
+    )
 
 
 def changed(preset: Preset, fields: Mapping[tuple[str, str], float]) -> Preset:
@@ -149,7 +153,8 @@ def rehearse(
     run = _Run(recorded.ward, variant, block)
     spans = spans_of(run.events(advance))
     last = {patient: end_ns for patient, (_, end_ns) in extents(block).items()}
-    counted = tuple(s for s in spans if s.raised_at_ns <= last.get(s.patient, 0))
+    calling = [span for span in spans if not calls_nobody(span.condition, span.priority)]
+    counted = tuple(s for s in calling if s.raised_at_ns <= last.get(s.patient, 0))
     delays = tuple(delay_ns(episode, counted) for episode in episodes)
     return Outcome(variant.name, recorded.patient_days, counted, delays, run.adapted)
 

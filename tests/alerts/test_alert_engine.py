@@ -14,7 +14,7 @@ from vitals.model import ClockSource, ClockTrust, GatewayStatus, Presence, Quali
 
 def test_low_spo2_is_raised_when_low_samples_cover_the_delay() -> None:
     world = World()
-    assert world.run(0, 10, "d-0", "d-1") == []
+    assert world.run(0, 10, "d-0", "d-1", spo2=92.0) == []  # near enough not to be a fall
     events = world.run(10, 40, "d-0", spo2=85.0)
     raised = events[0]
     assert (raised.condition, raised.transition, raised.priority) == ("spo2_low", Transition.RAISED, Priority.MEDIUM)
