@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from alert_desk import Desk, until
 from alert_desk import running as running_service
 from alert_world import T0, S, preset, single_device_ward
 from duty_world import CHANNELS, WARD, alarm, berlin_ns, rota
+from test_house_channels import Hook
 
 from alerts.app import AlertService
 from alerts.attention import Acknowledged
@@ -28,6 +30,7 @@ from alerts.notify.outbox import Subscription
 from alerts.notify.receipt_desk import Answer, ReceiptDesk
 from alerts.notify.receipts import PATH, VALID_NS, Receipt, Said, TicketOffice, Verdict, decode_receipt
 from alerts.notify.seal import KEY_BYTES, Seal
+from alerts.notify.webhook import WebhookChannel
 from alerts.view import OpenAlarm
 from vitals.errors import JournalFullError
 from vitals.journal import Journal
@@ -201,6 +204,21 @@ def test_a_receipt_that_cannot_be_written_is_asked_for_again(
             reception.desk.take(token, Said.DELIVERED)
     reception.desk.take(token, Said.DELIVERED)
     assert len(reception.written()) == 1
+
+
+async def test_a_webhook_brings_the_address_for_its_receipts(opened: Callable[..., Reception]) -> None:
+    reception, hook = opened(a=HIGH), Hook()
+    office = TicketOffice(Seal(b"k" * KEY_BYTES), "https://ward.example")
+    told = Message("t", "b", HIGH, (1,), NOON, (("a", HIGH),), ("1-0-ab-pager",))
+    with hook.listening() as url:
+        channel = WebhookChannel(Subscription("pager"), url, "s" * 32, now_ns=lambda: NOON, office=office)
+        for _ in range(2):
+            await channel.send(told)
+    first, again = (json.loads(body) for _, _, body in hook.taken)
+    assert first == again
+    assert (first["id"], first["calls"]) == ("1-0-ab-pager", ["1-0-ab-pager"])
+    token = first["receipt_url"].removeprefix("https://ward.example/receipts/")
+    assert reception.desk.take(token, Said.ACKNOWLEDGED, first["id"]) == Answer(Verdict.TAKEN, True, "pager")
 
 
 # -- the whole loop ----------------------------------------------------------------------------------------------------

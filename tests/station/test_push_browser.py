@@ -206,6 +206,11 @@ def test_a_push_is_shown_and_delivered_then_seen_then_acknowledged(phone: Phone)
     phone.touch()
     phone.until(lambda: phone.said()[before:] == [Said.DELIVERED, Said.SEEN])
     phone.until(lambda: phone.says("#message-title") == "*** Bed 3-02: SpO₂ low")
+    assert not phone.shows("test")  # nothing to press by mistake beside the one button
+    assert not phone.shows("stop")
+    button = phone.driver.find_element("id", "acknowledge").rect
+    assert button["height"] >= 90
+    assert button["y"] + button["height"] <= PHONE[1]
     assert overflows(phone.driver) == []
     phone.press("acknowledge")
     phone.until(lambda: phone.says("#message-result") == "✓ Acknowledged by night-nurse")
@@ -244,6 +249,9 @@ def test_an_opened_message_is_acknowledged_on_the_page_or_says_why_not(phone: Ph
 
 def test_a_phone_that_stops_is_forgotten_at_both_ends(phone: Phone) -> None:
     phone.driver.get(f"{phone.url}/push")
+    phone.press("stop")
+    phone.until(lambda: phone.says("#stop") == "Press again: no more alarms here")
+    assert len(phone.world.channel.phones.all()) == 1
     phone.press("stop")
     phone.until(lambda: phone.says("#state") == "Not subscribed")
     assert phone.world.channel.phones.all() == ()

@@ -3,6 +3,7 @@
 import { duration, setText } from "./screen.js";
 
 const SETTLE_MS = 700; // a press meant for what stood there before is not taken
+const CONFIRM_MS = 5000; // a pocket does not press twice
 const at = (id) => document.getElementById(id);
 let registration = null;
 let shown = null;
@@ -105,12 +106,23 @@ async function test() {
 }
 
 async function stop() {
+  if (!at("stop").dataset.asked) {
+    at("stop").dataset.asked = "yes";
+    setText(at("stop"), "Press again: no more alarms here");
+    return setTimeout(forgetStop, CONFIRM_MS);
+  }
+  forgetStop();
   const subscription = await registration.pushManager.getSubscription();
   const told = await post("/push/unsubscribe", { endpoint: subscription.endpoint });
   if (!told.ok && told.status !== 404) return result(at("result"), told.error, true);
   await subscription.unsubscribe();
   result(at("result"), "");
   return look();
+}
+
+function forgetStop() {
+  delete at("stop").dataset.asked;
+  setText(at("stop"), "Stop on this phone");
 }
 
 // -- the message that was touched --
@@ -123,13 +135,19 @@ function showMessage(message) {
   setText(at("message-text"), message.text);
   result(at("message-result"), "");
   tick();
-  at("acknowledge").hidden = !message.acknowledge;
+  waitFor(message.acknowledge);
   at("acknowledge").disabled = true;
   setTimeout(() => (at("acknowledge").disabled = false), SETTLE_MS);
 }
 
+function waitFor(isWaiting) {
+  at("acknowledge").hidden = !isWaiting;
+  document.body.classList.toggle("waiting", isWaiting);
+}
+
 function tick() {
-  if (shown) setText(at("message-age"), `${duration((Date.now() - shown.decided_at_ns / 1e6) / 1000)} ago`);
+  const ageS = shown ? (Date.now() - shown.decided_at_ns / 1e6) / 1000 : 0;
+  if (shown) setText(at("message-age"), `Said ${duration(ageS)} ago. Not a live value.`);
 }
 
 function report(state, message) {
@@ -150,7 +168,7 @@ function acknowledged(message, told) {
   if (shown?.id !== message.id) return;
   const by = told.by ? ` by ${told.by}` : "";
   result(at("message-result"), told.ok ? `✓ Acknowledged${by}` : told.error, !told.ok);
-  at("acknowledge").hidden = told.ok || told.final;
+  waitFor(!told.ok && !told.final);
   at("message").classList.toggle("done", told.ok);
 }
 
