@@ -204,9 +204,8 @@ class Journal:
     @property
     def newest(self) -> int:
         """The sequence of the newest record; 0 in a new journal."""
-        if self._owner is not None:
-            return self._newest
-        return int(self._one("SELECT coalesce(max(sequence), 0) FROM record", ())[0])
+        sql = "SELECT coalesce(max(sequence), 0) FROM record"
+        return int(self._one(sql, ())[0]) if self._owner is None else self._newest
 
     @property
     def oldest(self) -> int:
@@ -243,9 +242,8 @@ class Journal:
         return (0, 0, None) if row is None else row
 
     def _head_offset(self) -> int:
-        row: Any = self._db.execute(
-            "SELECT end_offset - length(payload) FROM record ORDER BY sequence LIMIT 1"
-        ).fetchone()
+        sql = "SELECT end_offset - length(payload) FROM record ORDER BY sequence LIMIT 1"
+        row: Any = self._db.execute(sql).fetchone()
         return 0 if row is None else int(row[0])
 
     def _read_through(self) -> int:
