@@ -280,12 +280,14 @@ _LIFE = """
 import os, signal, sys
 from pathlib import Path
 sys.path[:0] = [{tests!r}, {root!r}]
-from test_receipt_desk import OFFICE, T0, S, preset, single_device_ward
+from alert_world import T0, S, preset, single_device_ward
 from alerts.app import AlertService
 from alerts.notify.receipt_desk import ReceiptDesk
-from alerts.notify.receipts import Said
+from alerts.notify.receipts import Said, TicketOffice
+from alerts.notify.seal import KEY_BYTES, Seal
 from vitals.journal import Journal
 
+OFFICE = TicketOffice(Seal(b"k" * KEY_BYTES))
 folder, token, killed_at = Path({folder!r}), sys.argv[1], sys.argv[2]
 alarms = Journal(folder / "alarms.db")
 service = AlertService(
@@ -293,7 +295,6 @@ service = AlertService(
     keep_cursor=False, now_ns=lambda: T0 + 21 * S, standstill_ns=10**18,
 )
 desk = ReceiptDesk(service, alarms, OFFICE, now_ns=lambda: T0 + 21 * S)
-
 
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
