@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,11 @@ def test_the_second_channel_may_tell_of_alarms_or_of_nothing_else() -> None:
 def test_what_would_not_work_is_refused_by_name(text: str, says: str) -> None:
     with pytest.raises(ConfigurationError, match=says):
         decode_config((CHANNELS + text).encode())
+
+
+def test_the_example_of_the_documentation_is_valid() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "notifications.md").read_text()
+    block = page[page.index("    [heartbeat] ") : page.index("Without these settings the rounds run")]
+    config = decode_config(textwrap.dedent(block).encode())
+    assert (config.heartbeat.channel, config.heartbeat.second_channel) == ("watchdog", "operator")
+    assert config.for_heartbeat == {"watchdog", "operator"}

@@ -155,7 +155,8 @@ async def test_an_engine_that_judges_nothing_is_told_once_and_its_return_once(si
     assert noted == [("raised", Priority.MEDIUM), ("ended", Priority.MEDIUM)]
 
 
-async def test_an_engine_whose_task_is_gone_is_told(site: Site) -> None:
+async def test_an_engine_whose_task_is_gone_is_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wardlight.server.DRAIN_S", 0.1)  # what is not judged will not be
     async with site.running() as watch:
         await has_come_through(site, watch)
         (follow,) = (task for task in asyncio.all_tasks() if task.get_name() == "alerts-follow")
