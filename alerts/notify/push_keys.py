@@ -66,7 +66,8 @@ class PushFolder:
         if found is None:
             found = make()
             try:
-                self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self.root.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # `parents` alone lets everybody read
+                self.root.mkdir(mode=0o700, exist_ok=True)
                 found = make_secret(path, found)
             except OSError as error:
                 raise ConfigurationError(f"{path} cannot be written ({error.strerror}): check the folder") from error

@@ -155,7 +155,7 @@ class WebPushChannel:
             MAX_PAYLOAD,
             tag=topic(message, name),
             receipt=self._office.path(message, name, phone.phone_id),
-            acknowledge=bool(message.alarms),
+            acknowledge=len(message.alarms),  # how many the button is about
         )
 
     def _claims(self, phone: Phone) -> dict[str, str | int]:

@@ -58,7 +58,7 @@ async def test_every_phone_gets_the_message_and_only_it_can_read_it(tmp_path: Pa
         ((headers, told),) = phone.got
         assert (headers["urgency"], headers["ttl"]) == ("high", "600")
         assert (told["id"], told["title"], told["text"]) == ("7-0-ab-ward", MESSAGE.title, MESSAGE.body)
-        assert (told["priority"], told["acknowledge"], told["tag"]) == ("high", True, headers["topic"])
+        assert (told["priority"], told["acknowledge"], told["tag"]) == ("high", 1, headers["topic"])
         assert told["receipt"].startswith("/receipts/")
     assert phones[0].got[0][1]["receipt"] != phones[1].got[0][1]["receipt"]  # who reports can be told
 
@@ -170,6 +170,7 @@ def test_phones_survive_a_restart_in_files_of_the_server_alone(tmp_path: Path) -
     assert own.channels() == ("ward",)
     files = [path for path in (tmp_path / "push").rglob("*") if path.is_file()]
     assert len(files) == 3
+    assert (tmp_path / "push").stat().st_mode & 0o077 == 0
     assert all(path.stat().st_mode & 0o077 == 0 for path in files)
     assert service.base not in repr(phone)
     (tmp_path / "push/phones/ward/broken.json").write_text("{")

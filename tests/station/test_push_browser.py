@@ -228,6 +228,12 @@ def test_the_button_of_a_notification_acknowledges_without_the_page(phone: Phone
     assert phone.notifications()[0]["body"] == "By night-nurse."
 
 
+def test_a_summary_says_how_many_its_button_is_about(phone: Phone) -> None:
+    one = json.loads(phone.world.payload("a-0202", "*** 3 alarms are open", "a\nb\nc"))
+    phone.push(json.dumps(one | {"acknowledge": 3}))
+    phone.until(lambda: any("Acknowledge these 3" in n["actions"] for n in phone.notifications()))
+
+
 def test_what_is_over_says_so_and_is_not_acknowledged(phone: Phone) -> None:
     payload = phone.world.payload("a-0501", "* Bed 3-05: sensor off", "Put the sensor back on.")
     phone.world.ward.end("a-0501")

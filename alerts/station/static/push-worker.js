@@ -44,8 +44,13 @@ function show(message) {
     timestamp: message.decided_at_ns / 1e6,
     icon: "/static/icon.svg",
     data: message,
-    actions: message.acknowledge ? [{ action: "acknowledge", title: "Acknowledge" }] : [],
+    actions: message.acknowledge ? [{ action: "acknowledge", title: acknowledgeWord(message) }] : [],
   });
+}
+
+// A summary says of how many: nobody silences what was not read.
+function acknowledgeWord(message) {
+  return message.acknowledge > 1 ? `Acknowledge these ${message.acknowledge}` : "Acknowledge";
 }
 
 function showPlain(message, title, body, more = {}) {

@@ -135,7 +135,8 @@ function showMessage(message) {
   setText(at("message-text"), message.text);
   result(at("message-result"), "");
   tick();
-  waitFor(message.acknowledge);
+  setText(at("acknowledge"), message.acknowledge > 1 ? `Acknowledge these ${message.acknowledge}` : "Acknowledge");
+  waitFor(message.acknowledge > 0);
   at("acknowledge").disabled = true;
   setTimeout(() => (at("acknowledge").disabled = false), SETTLE_MS);
 }
