@@ -3,7 +3,8 @@
     body ─▶ Delivery ─▶ Client.write ─▶ judge ─▶ done | halve | wait | stop
 
 `send` returns when every line of a body is accepted or kept as poison, durably. A line counts as poison only when the
-target refuses it alone and accepts a probe right then: a wrong address that refuses everything condemns nothing.
+target refuses it alone, or says that it dropped every line of a part, and accepts a probe right then: a wrong address
+that refuses everything condemns nothing.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ class Sender:
         delivery, backoff = Delivery.of(body), Backoff()
         while (part := delivery.part) is not None:
             verdict = await self._post(part, place)
-            if verdict.action is Action.HALVE and delivery.single:
+            if verdict.action is Action.HALVE and delivery.condemns_all(verdict.dropped):
                 verdict = await self._condemn_or_stop(delivery, verdict, place)
             elif verdict.action is Action.HALVE:
                 delivery.halve()
@@ -148,12 +149,12 @@ class Sender:
         return judge(answer, self._now_ns())
 
     async def _condemn_or_stop(self, delivery: Delivery, verdict: Verdict, place: str) -> Verdict:
-        """A line that is refused alone is poison if the target takes a probe now; else the probe's verdict counts."""
+        """What is refused as a whole is poison if the target takes a probe now; else the probe's verdict counts."""
         probe = await self._post(probe_line(self._site, self._now_ns(), self.target.precision), place)
         if probe.action is Action.HALVE:
             return refuses_everything(verdict)
         if probe.action is Action.DONE:
-            delivery.condemn(verdict.reason)
+            delivery.condemn(verdict.reason, verdict.dropped)
         return probe
 
     async def _wait(self, verdict: Verdict, backoff: Backoff, abandon: Callable[[], bool]) -> None:

@@ -59,15 +59,20 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`advice`: what a person should check, for `STOP`. `retry_after_s`: the least delay the server asked for."""
+    """`advice`: what a person should check, for `STOP`. `retry_after_s`: the least delay the server asked for.
+
+    `dropped`: how many lines of a partial write were refused, as InfluxDB 1 and 2 say; 0 when not told.
+    """
 
     action: Action
     reason: str
     advice: str = ""
     retry_after_s: float = 0.0
     shrink: bool = False  # send less at once from now on
+    dropped: int = 0
 
 
+_PARTIAL: Final = re.compile(r"\bpartial write: .*\bdropped=(\d{1,9})\b")
 _WAIT: Final = (Action.WAIT, "")
 _STATUS: Final[Mapping[int, tuple[Action, str]]] = MappingProxyType(
     {
@@ -122,7 +127,9 @@ def judge(answer: Answer, now_ns: int) -> Verdict:
         reason = f"HTTP {status}"
     told = " ".join(_visible(answer.message).split())[:_MESSAGE_LENGTH]
     asked_s = retry_after_s(answer.retry_after, now_ns) if action is Action.WAIT else 0.0
-    return Verdict(action, f"{reason}: {told}" if told else reason, advice, asked_s, status in _SHRINK)
+    partial = _PARTIAL.search(answer.message) if action is Action.HALVE else None
+    dropped = int(partial.group(1)) if partial else 0
+    return Verdict(action, f"{reason}: {told}" if told else reason, advice, asked_s, status in _SHRINK, dropped)
 
 
 def refuses_everything(verdict: Verdict) -> Verdict:

@@ -103,6 +103,34 @@ def test_bisection_condemns_exactly_the_bad_lines(count: int, bad: set[int]) -> 
     assert posts <= 1 + len(bad_lines) * 2 * (math.ceil(math.log2(count)) + 1)
 
 
+def test_a_field_that_is_refused_costs_few_requests_however_many_lines_have_it() -> None:
+    names = ("heart_rate", "spo2", "spo2_reason", "resp_rate", "pulse_rate")
+    lines = [f"vitals,patient=P\\ {n} {names[n % 5]}=1.0,x=2.0 {n}\n".encode() for n in range(5_000)]
+    bad_lines = {line for line in lines if b" spo2=" in line}
+    delivery, posts = Delivery.of(b"".join(lines)), 0
+    while (part := delivery.part) is not None:
+        posts += 1
+        dropped = len(bad_lines.intersection(part.splitlines(keepends=True)))
+        if not dropped:
+            delivery.accept()
+        elif delivery.condemns_all(dropped):
+            delivery.condemn("field type conflict", dropped)
+        else:
+            delivery.halve()
+    assert {line for line, _ in delivery.poison} == bad_lines
+    assert delivery.accepted == 4_000
+    assert posts < 10
+
+
+def test_how_many_were_dropped_is_read_from_what_influxdb_says() -> None:
+    said = (
+        'partial write: field type conflict: input field "spo2" on measurement "vitals" is type float, '
+        "already exists as type integer dropped=1515"
+    )
+    assert [judge(Answer(status, said), NOW_NS).dropped for status in (400, 422, 503)] == [1_515, 1_515, 0]
+    assert judge(Answer(400, "unable to parse 'vitals dropped=3'"), NOW_NS).dropped == 0
+
+
 def test_illegal_steps_of_a_delivery_change_nothing() -> None:
     delivery = Delivery.of(b"a\nb\n")
     with pytest.raises(ValueError, match="halve it first"):

@@ -81,7 +81,7 @@ async def test_everything_arrives_and_is_verified(site: Site, real: Target) -> N
         await service.reached(40)
         await site.store.reached(40)
         flushed(real, real.url)
-        assert service.health()[0].traffic.lines == 1_200
+        assert service.health()[0].traffic.lines == 1_200 + 3, "and of every fifteenth second its delay"
         assert service.health()[0].lag_records == 0
     assert differing(site, real) == (1_200, [])
     assert status(real, site.data.root, site.data).trouble == ""
@@ -171,11 +171,25 @@ async def test_a_real_type_conflict_is_poison_and_the_rest_is_there(influxd: Inf
         health = service.health()[0]
     spo2 = [round(v) for at in range(3) for v in second(at, 4).rows["value"][1::3] if np.isfinite(v)]
     assert health.traffic.poison == len(spo2)
-    assert health.traffic.lines == 36 - len(spo2)
+    assert health.traffic.lines == 36 + 1 - len(spo2)
     kept = list(newest_first(site.poison, gateway="influx:ward"))
     assert len(kept) == len(spo2)
     assert all("spo2" in entry.message and entry.excerpt.startswith(b"vitals,device=") for entry in kept)
     assert status(found, site.data.root, site.data).refused == len(spo2)
+
+
+async def test_a_field_of_another_type_is_set_aside_at_once(influxd: Influxd, site: Site) -> None:
+    found = target(influxd.url, Kind.INFLUX1)
+    with Client(found, site.data.root) as client:
+        list(setup(client, SITE, START_NS))
+        assert client.write(f"vitals,site=north spo2=97i {START_NS}\n".encode()).status == 204
+    append(site.journal, range(2), devices=300)
+    async with site.forwarding(site.service(found)) as service:
+        await service.reached(2)
+        traffic = service.health()[0].traffic
+    spo2 = [v for at in range(2) for v in second(at, 300).rows["value"][1::3] if np.isfinite(v)]
+    assert (traffic.poison, traffic.lines) == (len(spo2), 1_800 + 1 - len(spo2))
+    assert traffic.posts < 40, "as many requests as fields, not as lines"
 
 
 def alarm(number: int, transition: Transition, at_ns: int) -> tuple[int, bytes]:
