@@ -14,16 +14,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+import numpy as np
+
 from alerts.alarms import AlarmBook, Finding
 from alerts.causes import COUNTED_WITH
+from alerts.walk import LIVE_WINDOW_NS
 from alerts.events import EARLY_WARNING, Key, Kind, Priority
 from alerts.looks import LOOK_NS, MINUTE_NS, Looks
 from alerts.measure_settings import EarlyWarning
 from alerts.measure_votes import explained_by
-from alerts.news2 import AGE_LIMIT_NS, NAMES, Observation, Parameter, Score, assess
+from alerts.news2 import AGE_LIMIT_NS, NAMES, Observation, Parameter, Score, assess, most_points, whole_points
 from alerts.streams import NEVER, StreamTable
 from alerts.view import PartialScore, ScoredPart
-from alerts.walk import LIVE_WINDOW_NS
 from vitals.model import Quality, Vital
 from vitals.ward import Patient
 
@@ -36,6 +38,11 @@ _MEASURED: Final = {
 _BACK: Final = AGE_LIMIT_NS[Parameter.PULSE] // MINUTE_NS  # minutes in which a mean is looked for
 _HYSTERESIS: Final = 1  # points
 _SHOWN_NS: Final = AGE_LIMIT_NS[Parameter.PULSE]  # an older score is not shown
+_MOST: Final = 20  # points that a score can have
+_HIGHEST: Final = 330  # more than any of these vitals can be
+_WHOLE: Final = np.zeros((max(Vital) + 1, _HIGHEST + 1), np.uint8)  # the points of each whole number of a vital
+for _parameter, _vital in (*_MEASURED.items(), (Parameter.PULSE, Vital.PULSE_RATE)):
+    _WHOLE[_vital] = whole_points(_parameter, _HIGHEST)
 
 
 @dataclass(slots=True)
@@ -44,6 +51,14 @@ class Scored:
 
     before: int = 0
     present: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Family:
+    """The streams of a patient that are scored. `least`: points of these below which nothing is asked for."""
+
+    streams: tuple[int, ...]
+    least: int
 
 
 @dataclass(slots=True)
@@ -57,16 +72,26 @@ class EarlyWarnings:
     settings: Mapping[str, EarlyWarning]
     scored: dict[str, Scored] = field(default_factory=dict)
     _shown: dict[str, tuple[int, PartialScore]] = field(default_factory=dict)
+    _families: dict[str, _Family] = field(default_factory=dict)
+    _known: int = 0  # streams, when the families were found
 
     def judge(self, streams: Iterable[int], now_ns: int) -> None:
-        """Score the patients whose minute is over, as these streams say."""
-        for patient, minute in self._due(set(streams)):
-            score, at_ns = self._assess(patient, minute)
-            self._vote(patient, score, at_ns, now_ns)
+        """Score the patients whose minute is over, as these streams say, and who may have points enough."""
+        due: dict[str, set[int]] = {}
+        slots, of_stream = self.table.slots, self.table.state["slot"]
+        for stream in sorted(set(streams)):
+            patient = slots[int(of_stream[stream])][0]
+            if patient in self.patients:
+                due.setdefault(patient, set()).add(stream)
+        for patient in self._with_points(list(due)):
+            minute = max(self._minute(stream) for stream in due[patient])
+            if all(self._minute(s) < minute for s in self._family(patient).streams if s not in due[patient]):
+                score, at_ns = self._assess(patient, minute)
+                self._vote(patient, score, at_ns, now_ns)
 
     def score(self, patient: str, now_ns: int) -> PartialScore | None:
         """What a screen shows; `None` while nothing is known of the last minutes."""
-        streams = self._family(patient) if patient in self.patients else []
+        streams = self._family(patient).streams if patient in self.patients else ()
         minute = max((self._minute(stream) for stream in streams), default=0)
         if minute <= 0:
             return None
@@ -83,26 +108,42 @@ class EarlyWarnings:
 
     def _assess(self, patient: str, minute: int) -> tuple[Score, int]:
         """The score as of the beginning of a minute, and when that was."""
-        of_patient = self._family(patient)[0]
-        at_ns = minute * MINUTE_NS - int(self.looks.phase_ns[of_patient])
+        at_ns = minute * MINUTE_NS - int(self.looks.phase_ns[self._family(patient).streams[0]])
         seen = self._observations(patient, minute - 1, at_ns)
         return assess(seen, now_ns=at_ns, scale_2=self.patients[patient].spo2_scale == 2), at_ns
 
-    def _due(self, streams: set[int]) -> Iterator[tuple[str, int]]:
-        """Patient and minute, of each patient of whom no other stream was there before."""
-        slots, state = self.table.slots, self.table.state
-        of_patient: dict[str, set[int]] = {}
-        for stream in sorted(streams):
-            of_patient.setdefault(slots[int(state["slot"][stream])][0], set()).add(stream)
-        for patient, mine in of_patient.items():
-            if patient in self.patients:
-                minute = max(self._minute(stream) for stream in mine)
-                if all(self._minute(s) < minute for s in self._family(patient) if s not in mine):
-                    yield patient, minute
+    def _with_points(self, patients: list[str]) -> Iterator[str]:
+        """Those whose minutes have enough points, each at its worst, or had; almost nobody has."""
+        families = [self._family(patient) for patient in patients]
+        streams = np.array([stream for family in families for stream in family.streams], np.int64)
+        if not streams.size:
+            return
+        minutes = self.looks.kept["minutes"][streams]
+        points = _WHOLE[self.table.state["vital"][streams][:, None], np.maximum(minutes + 50, 0) // 100]
+        most = np.where(minutes < 0, 0, points).max(axis=1).astype(np.int64)
+        starts = np.cumsum([0, *(len(family.streams) for family in families[:-1])])
+        for patient, family, sum_of_most in zip(patients, families, np.add.reduceat(most, starts), strict=True):
+            if patient in self.scored or sum_of_most >= family.least:
+                yield patient
 
-    def _family(self, patient: str) -> list[int]:
+    def _family(self, patient: str) -> _Family:
         """The streams of a patient that are scored."""
-        return [stream for vital in _MEASURED.values() for stream in self.table.telling(patient, vital)]
+        if self._known != self.table.size:
+            self._families.clear()
+            self._known = self.table.size
+        family = self._families.get(patient)
+        if family is None:
+            family = self._families[patient] = self._found_family(patient)
+        return family
+
+    def _found_family(self, patient: str) -> _Family:
+        streams = tuple(stream for vital in _MEASURED.values() for stream in self.table.telling(patient, vital))
+        of_ward, settings = self.patients[patient], self.settings[patient]
+        asked = (settings.advisory_at, settings.medium_at, settings.high_at)
+        least = min((at for at in asked if at is not None), default=_MOST + 1)
+        apart = most_points(Parameter.OXYGEN) if of_ward.oxygen else 0
+        apart += most_points(Parameter.TEMPERATURE) if self.table.telling(patient, Vital.BODY_TEMPERATURE) else 0
+        return _Family(streams, 0 if of_ward.spo2_scale == 2 else least - apart)
 
     def _minute(self, stream: int) -> int:
         """The minute that a stream's last look belongs to, from its second look on."""

@@ -137,6 +137,16 @@ def assess(observations: Mapping[Parameter, Observation], *, now_ns: int, scale_
     )
 
 
+def most_points(parameter: Parameter) -> int:
+    """The most that a parameter can add."""
+    return max(points for _, points in _BANDS[parameter])
+
+
+def whole_points(parameter: Parameter, highest: int) -> tuple[int, ...]:
+    """The points of every whole number up to `highest`; of SpO2 on scale 1."""
+    return tuple(_of_bands(_BANDS[parameter], parameter, float(number)) for number in range(highest + 1))
+
+
 def _points(parameter: Parameter, known: Mapping[Parameter, float], *, scale_2: bool) -> int | None:
     """Points of a known parameter; `None` where they hang on another one that is missing."""
     if parameter is not Parameter.SPO2 or not scale_2:
@@ -156,7 +166,7 @@ def _range(parameter: Parameter, known: Mapping[Parameter, float], *, scale_2: b
     if parameter is Parameter.SPO2 and parameter in known and scale_2:
         found = _scale_2_points(known)
         return min(found), max(found)
-    return 0, max(points for _, points in _BANDS[parameter])
+    return 0, most_points(parameter)
 
 
 @lru_cache(maxsize=_CACHED)
