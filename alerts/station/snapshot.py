@@ -16,6 +16,7 @@ import msgspec
 from alerts.events import Kind, Priority
 from alerts.notify.message import MARKERS
 from alerts.station import words
+from alerts.station.scores import ShownScore, show_score
 from alerts.view import STALE_NS, OpenAlarm, PausedAlarms, Tile, TileVital
 from vitals.model import VITALS, Reason, Vital
 
@@ -75,6 +76,7 @@ class ShownTile(msgspec.Struct, frozen=True):
     paused_s: float  # so long from now
     vitals: list[ShownVital]
     sources: list[ShownSource]
+    score: ShownScore | None
 
 
 class ShownAlarm(msgspec.Struct, frozen=True):
@@ -162,6 +164,7 @@ def _tile(tile: Tile, alarm: OpenAlarm | None, now_ns: int, zone: tzinfo) -> Sho
         paused_s=0.0 if tile.paused is None else max(0.0, (tile.paused.until_ns - now_ns) / words.NS),
         vitals=[_vital(vital, now_ns) for vital in _shown(tile.vitals)],
         sources=[_source(source, tile, now_ns) for source in tile.sources],
+        score=show_score(tile.score, now_ns),
     )
 
 

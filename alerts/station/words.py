@@ -7,7 +7,7 @@ from datetime import datetime, tzinfo
 from types import MappingProxyType
 from typing import Final
 
-from alerts.events import ADVISORIES, BATTERY_LOW
+from alerts.events import ADVISORIES, BATTERY_LOW, EARLY_WARNING, IRREGULAR_RHYTHM
 from alerts.notify.message import condition_name
 from alerts.view import Doubt, Origin, TileVital
 from vitals.model import VITAL_BY_NAME, VITALS, Quality, Reason, Vital
@@ -95,8 +95,12 @@ def condition(name: str) -> str:
 
 
 def caution(condition: str) -> str:
-    """What an advisory is not; `""` for an alarm."""
-    return "a suspicion from the intervals between beats, not a diagnosis" if condition in ADVISORIES else ""
+    """What an advisory is not, and what a score is; `""` for an alarm."""
+    if condition == EARLY_WARNING:
+        return "partial early warning"
+    if condition == IRREGULAR_RHYTHM:
+        return "a suspicion from the intervals between beats, not a diagnosis"
+    return "for 15 minutes, against the patient's own baseline" if condition in ADVISORIES else ""
 
 
 def reason(why: Reason, vital: Vital | None = None) -> str:

@@ -22,11 +22,17 @@ function show(snapshot) {
   const bed = own[0]?.bed;
   tiles.show(own, snapshot.stale_after_s);
   sources.show(own[0]?.sources ?? [], snapshot.stale_after_s);
+  showScore(own[0]?.score);
   pausing.show(own[0]);
   showTrouble(snapshot);
   alarms.show(snapshot.alarms.filter((alarm) => alarm.patient === patient || alarm.beds.includes(bed)));
   setText(document.getElementById("clock"), snapshot.clock);
   requestAnimationFrame(flashTogether);
+}
+
+function showScore(score) {
+  document.getElementById("score").hidden = !score;
+  for (const name of ["title", "points", "parts", "missing"]) setText(document.getElementById(`score-${name}`), score?.[name] ?? "");
 }
 
 async function refresh() {
