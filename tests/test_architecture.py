@@ -88,7 +88,7 @@ PURE: Final = (
     *("alerts.heartbeat", "alerts.heartbeat_settings", "alerts.heartbeat_words"),
     *(
         "alerts.station." + name
-        for name in ("chart", "desaturations", "episodes", "limits", "record", "snapshot", "trace", "words")
+        for name in ("chart", "desaturations", "episodes", "limits", "record", "scores", "snapshot", "trace", "words")
     ),
     *("simulators." + name for name in ("body", "events", "fleet", "gateway", "ppg", "story", "timeline", "truth")),
     "simulators.wearable",
