@@ -58,6 +58,7 @@ class Transition(StrEnum):
     RESUMED = "resumed"  # the pause is over; what still holds calls again
     REMINDED = "reminded"  # acknowledged long ago and still true: it calls again
     ANNOTATED = "annotated"  # an episode that was found in late data, from `at_ns` to `until_ns`; it opens no alarm
+    DISPROVED = "disproved"  # the reverse: late data show that it was not so, from `at_ns` to `until_ns`
     NOTED = "noted"  # an entry of the log that opens no alarm, such as a restart of the engine
 
 
@@ -119,6 +120,7 @@ class AlarmEvent:
     `value` and `limit`: in the unit of the vital, at the transition; `None` for what has no number.
     `reason`: why data are missing; `detail`: a name or sentence for people, without patient identity.
     `beds`: what a gateway's alarm is about. `backlog`: decided from data older than the live window.
+    `raised_at_ns`: when the alarm came, in event time; 0 for entries that open none, and in older journals.
     `before`: the mean of the same vital in the minute ten minutes earlier, for the trend; `None` when not known.
     `until_ns`: when a pause ends by itself, or an annotated episode ended; 0 for what has no such time.
     `notify`: whether people are to be told. `position`: the ingest record through which the engine had read.
@@ -147,6 +149,7 @@ class AlarmEvent:
     notify: bool = True
     until_ns: int = 0
     before: float | None = None
+    raised_at_ns: int = 0
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
