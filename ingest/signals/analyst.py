@@ -93,7 +93,7 @@ class Analyst:
 
     def _take_own(self, block: SampleBlock) -> None:
         """Remember when each wearable last sent a number itself, and how good its clock was."""
-        known = [index for index, device in enumerate(block.devices) if device in self._worn]
+        known = [index for index, device in enumerate(block.devices) if device in self._worn] if self._worn else []
         rows = block.rows[np.isin(block.rows["device"], known)] if known else block.rows[:0]
         for row in rows:
             worn = self._worn[block.devices[row["device"]]]

@@ -64,13 +64,14 @@ class Desaturation:
 class DesaturationState:
     """Plain arrays, one row per oximeter, about 2 kB each; a time of 0 means none.
 
-    `recent_pct`, `recent_ns`: (rows, 120) ring of readings with `place` the next one's. The others (rows,):
-    `last_ns` last reading, `near_ns` the last near the baseline, `area_pct_s` since then; of a running event its start,
-    baseline and nadir.
+    `recent_pct`, `recent_ns`: (rows, 120) ring of readings with `place` the next one's. The others (rows,): `most_pct`
+    none of the recent is higher; `last_ns` last reading, `near_ns` the last near the baseline, `area_pct_s` since
+    then; of a running event its start, baseline and nadir.
     """
 
     recent_pct: npt.NDArray[np.float32]
     recent_ns: Times
+    most_pct: Floats
     place: npt.NDArray[np.int64]
     last_ns: Times
     near_ns: Times
@@ -87,6 +88,7 @@ class DesaturationState:
         return cls(
             recent_pct=np.full((rows, _PLACES), np.nan, np.float32),
             recent_ns=np.zeros((rows, _PLACES), np.int64),
+            most_pct=np.full(rows, -np.inf),
             place=times[0],
             last_ns=times[1],
             near_ns=times[2],
@@ -116,7 +118,7 @@ def watch(state: DesaturationState, now_ns: int, spo2_pct: Floats) -> list[Desat
 
     running = _running(state, rows)
     reference = np.where(running, state.baseline_pct[rows], value)
-    fallen = np.flatnonzero(~running & (value < _highest(state, rows, now_ns) - BACK_PCT))
+    fallen = _fallen(state, rows, np.flatnonzero(~running), value, now_ns)
     reference[fallen] = _baseline(state, rows[fallen], now_ns)  # of the others, the baseline is near in any case
     below = np.where(np.isnan(reference), 0.0, np.maximum(reference - value, 0.0))
     known = (state.last_ns[rows] > 0) & ~lapsed
@@ -146,6 +148,14 @@ def events_per_hour(events: Sequence[Desaturation], covered_s: float) -> float:
 
 def _running(state: DesaturationState, rows: Indices) -> Mask:
     return np.asarray(state.began_ns[rows] > 0)
+
+
+def _fallen(state: DesaturationState, rows: Indices, among: Indices, value: Floats, now_ns: int) -> Indices:
+    """Which of `among`, places in `rows`, are below what makes their baseline; most are so plainly not that one number
+    a row tells it, which is put right where it does not."""
+    maybe = among[value[among] < state.most_pct[rows[among]] - BACK_PCT]
+    state.most_pct[rows[maybe]] = _highest(state, rows[maybe], now_ns)
+    return maybe[value[maybe] < state.most_pct[rows[maybe]] - BACK_PCT]
 
 
 def _highest(state: DesaturationState, rows: Indices, now_ns: int) -> Floats:
@@ -196,5 +206,6 @@ def _remember(state: DesaturationState, rows: Indices, now_ns: int, value: Float
     place = state.place[rows]
     state.recent_pct[rows, place] = value
     state.recent_ns[rows, place] = now_ns
+    state.most_pct[rows] = np.maximum(state.most_pct[rows], state.recent_pct[rows, place])
     state.place[rows] = (place + 1) % _PLACES
     state.last_ns[rows] = now_ns

@@ -8,9 +8,11 @@ length ended is told as doubtful.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from itertools import repeat
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from ingest.signals.desaturation import Desaturation, DesaturationState, watch
 from vitals.columns import SAMPLE_DTYPE, Rows, SampleBlock
@@ -18,9 +20,11 @@ from vitals.derived import best_name, is_best, is_virtual
 from vitals.model import Quality, Vital
 
 LONE_AFTER_S: Final = 5  # a device speaks for its patient when there was no best value for longer
-FIRST: Final = 64  # patients there is room for at once; it doubles
-CAPACITY: Final = 65_536  # patients remembered, 2 kB each; when it is reached everything begins anew
+FIRST: Final = 64  # patients there is room for at once, 2 kB each; it doubles
+CAPACITY: Final = 65_536  # pairs of patient and device remembered; when it is reached everything begins anew
 _NS: Final = 1_000_000_000
+_WEARER_DTYPE: Final = np.dtype([("patient", np.intp), ("best", np.bool_), ("heard", np.bool_)])
+# Of a device: its patient's row, whether it tells the best value, and whether it is heard at all.
 
 
 class Saturations:
@@ -31,7 +35,9 @@ class Saturations:
         self._begin()
 
     def _begin(self) -> None:
-        self._rows: dict[str, int] = {}
+        self._numbers: dict[tuple[str, str], int] = {}  # of (patient, device)
+        self._wearers = np.zeros(FIRST, _WEARER_DTYPE)
+        self._patients: dict[str, int] = {}
         self._state = DesaturationState.of(FIRST)
         self._best_s = np.zeros(FIRST, np.int64)  # when a patient last had a best value
 
@@ -39,11 +45,10 @@ class Saturations:
         """The events that end with these blocks, in journal order; a block without rows for nothing."""
         found: list[tuple[str, Rows]] = []
         for block in blocks:
-            heard = np.array([is_best(device) or not is_virtual(device) for device in block.devices], np.bool_)
             rows = block.rows[(block.rows["vital"] == Vital.SPO2) & (block.rows["quality"] != Quality.TEST)]
-            rows = rows[heard[rows["device"]]]
             if len(rows):
-                found += self._watched(block, rows)
+                wearers = self._known(block)[rows["device"]]
+                found += self._watched(block, rows[wearers["heard"]], wearers[wearers["heard"]])
         devices = tuple(dict.fromkeys(best_name(patient) or "" for patient, _ in found))
         for patient, told in found:
             told["device"] = told["source"] = devices.index(best_name(patient) or "")
@@ -51,11 +56,10 @@ class Saturations:
         parts = [told for _, told in found]
         return SampleBlock(devices, patients, ("",) * len(devices), np.concatenate([np.empty(0, SAMPLE_DTYPE), *parts]))
 
-    def _watched(self, block: SampleBlock, rows: Rows) -> Iterable[tuple[str, Rows]]:
+    def _watched(self, block: SampleBlock, rows: Rows, wearers: npt.NDArray[Any]) -> Iterable[tuple[str, Rows]]:
         """Watch the readings of one block second by second: of a patient there is one best value in each."""
-        places = self._placed([block.patients[device] for device in rows["device"].tolist()])
+        places, best = wearers["patient"], wearers["best"]
         usable = np.where(rows["quality"] <= Quality.USABLE, rows["value"], np.nan)
-        best = np.array([is_best(device) for device in block.devices], np.bool_)[rows["device"]]
         seconds = rows["sampled_at_ns"] // _NS
         for second in np.unique(seconds).tolist():
             now = np.flatnonzero(seconds == second)
@@ -68,16 +72,31 @@ class Saturations:
                 last = rows[now[places[now] == event.row]][-1:]
                 yield block.patients[last["device"][0]], _told(event, last)
 
-    def _placed(self, patients: list[str]) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-        if len(self._rows) + len(patients) > self._capacity:
+    def _known(self, block: SampleBlock) -> npt.NDArray[Any]:
+        """What is known of each device of the block, (d,), `_WEARER_DTYPE`."""
+        wearers = list(zip(block.patients, block.devices, strict=True))
+        numbers = np.fromiter(map(self._numbers.get, wearers, repeat(-1)), np.intp, len(wearers))
+        new = np.flatnonzero(numbers < 0).tolist()
+        if len(self._numbers) + len(new) > self._capacity and self._numbers:
             self._begin()
-        places = [self._rows.setdefault(patient, len(self._rows)) for patient in patients]
-        while len(self._rows) > len(self._state.last_ns):
-            fresh = DesaturationState.of(len(self._state.last_ns))
+            return self._known(block)
+        for place in new:
+            numbers[place] = self._enter(*wearers[place])
+        return self._wearers[numbers]
+
+    def _enter(self, patient: str, device: str) -> int:
+        """The number of a device, made when new."""
+        number = self._numbers.setdefault((patient, device), len(self._numbers))
+        if number == len(self._wearers):
+            self._wearers = np.concatenate((self._wearers, np.zeros_like(self._wearers)))
+        row = self._patients.setdefault(patient, len(self._patients))
+        if row == len(self._best_s):
+            fresh = DesaturationState.of(row)
             grown = {n: np.concatenate((getattr(self._state, n), getattr(fresh, n))) for n in fresh.__slots__}
             self._state = DesaturationState(**grown)
-            self._best_s = np.concatenate((self._best_s, np.zeros(len(fresh.last_ns), np.int64)))
-        return np.array(places, np.intp)
+            self._best_s = np.concatenate((self._best_s, np.zeros(row, np.int64)))
+        self._wearers[number] = row, is_best(device), is_best(device) or not is_virtual(device)
+        return number
 
 
 def _told(event: Desaturation, last: Rows) -> Rows:
