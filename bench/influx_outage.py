@@ -58,7 +58,7 @@ from wardlight.layout import DataFolder
 WARM_UP_S = 8  # a server that meets its fleet for the first time
 CAUGHT_UP_S = 5.0
 LONGEST_DRAIN_S = 1_800.0
-LATE_TO_RISE_S = 15.0  # alarms of a phase are raised so long after its end at most
+BEDS = 2  # lines of a patient that are no readings and come by themselves: more are of the backlog
 SLOTS = 100  # the fleet's gateways speak at 100 different moments of a second
 ABNORMAL_S = 15  # of a patient that alarms, one a second; then the next one, so that the ward stays the same
 
@@ -143,7 +143,7 @@ async def outage(root: Path, database: Influxd, options: argparse.Namespace, rep
                 phases = [await _phase(watch, "outage", options.phase_s)]
                 await asyncio.to_thread(database.start)
                 _beside(database)
-                await watch.until(lambda: watch.traffic().lines > 0, LONGEST_DRAIN_S)
+                await watch.until(lambda: watch.traffic().lines > BEDS * options.wearables, LONGEST_DRAIN_S)
                 drain = watch.begin("drain")
                 await watch.until(lambda: watch.traffic().lag_s < CAUGHT_UP_S, LONGEST_DRAIN_S)
                 phases += [watch.end(drain), await _phase(watch, "after", options.phase_s)]
