@@ -154,6 +154,7 @@ class AlarmBook:
         worst = max(votes.values(), default=0)
         if not had_votes:
             if worst:
+                alarm.raised_at_ns = finding.at_ns
                 self._rise(alarm.key, worst, finding)
                 self.change(alarm, Transition.RAISED, SignalEvent.RAISED, finding, worst)
         elif worst == 0:
@@ -250,6 +251,7 @@ class AlarmBook:
             notify=transition in _NOTIFIED and finding.live and told,
             actor=actor,
             until_ns=alarm.paused_until_ns if transition is Transition.PAUSED else 0,
+            raised_at_ns=alarm.raised_at_ns,
         )
         if alarm.signal is SignalState.OFF:
             self.open.pop(alarm.key, None)
@@ -277,6 +279,7 @@ class AlarmBook:
         notify: bool,
         actor: str = "",
         until_ns: int = 0,
+        raised_at_ns: int = 0,
     ) -> None:
         """Write one event."""
         self.number += 1
@@ -304,6 +307,7 @@ class AlarmBook:
                 backlog=not finding.live,
                 notify=notify and not calls_nobody(key.condition, priority),
                 until_ns=until_ns,
+                raised_at_ns=raised_at_ns,
                 before=None if finding.value is None else self.earlier(key, finding),
             )
         )

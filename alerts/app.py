@@ -108,6 +108,7 @@ class AlertService:
                 alarms,
                 channel,
                 zone=ZoneInfo(ward.time_zone),
+                ward=ward.site,
                 now_ns=now_ns,
                 report=self._report_channel,
                 delay_s=delay_s,

@@ -1,6 +1,8 @@
 """Configuration of the alert engine: which preset, and which priorities go to which channel.
 
 preset = "ward-3.toml"         # optional; the shipped adult preset otherwise
+language = "de"                # of messages: "en", "de", or the file of a translation; a channel may have its own
+privacy = "bed"                # or "ward": messages say only of which ward an alarm is; a channel may have its own
 
 [[channels]]
 name = "ward-phone"
@@ -45,6 +47,7 @@ from alerts.duty import Duty, DutyConfig, make_duty
 from alerts.events import Priority
 from alerts.heartbeat_settings import HeartbeatSettings, check_heartbeat
 from alerts.limits import Preset, decode_preset
+from alerts.notify.catalogue import SHIPPED, Texts, decode_texts, shipped
 from alerts.notify.channels import AppriseChannel, RecordChannel
 from alerts.notify.mqtt import MqttChannel
 from alerts.notify.outbox import Channel, Subscription
@@ -54,6 +57,7 @@ from alerts.notify.receipts import TicketOffice
 from alerts.notify.siren import SirenChannel
 from alerts.notify.webhook import WebhookChannel
 from alerts.notify.webpush import WebPushChannel
+from alerts.notify.wording import Privacy
 from vitals.errors import ConfigurationError
 from vitals.self_test import SELF_TEST
 from vitals.ward import Ward
@@ -64,6 +68,7 @@ class ChannelConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """One channel. Exactly one of `url_env`, `url_file`, `record_file` and `command` says what is behind it.
 
     Of Web Push nothing says so but its phones; `subject` tells push services whom to ask, `services` which are used.
+    Without a `language` or `privacy` of its own a channel has those of the whole file.
     """
 
     name: Name
@@ -80,6 +85,8 @@ class ChannelConfig(Struct, frozen=True, forbid_unknown_fields=True):
     tells_delivery: bool | None = None
     subject: Annotated[str, Meta(pattern=r"^((mailto:[^@\s]+@|https://)[\w.-]+)?$")] = ""
     services: tuple[str, ...] = SERVICES
+    language: str = ""
+    privacy: Literal["bed", "ward", ""] = ""
 
 
 class AlertConfig(DutyConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -90,6 +97,8 @@ class AlertConfig(DutyConfig, frozen=True, forbid_unknown_fields=True, kw_only=T
     """
 
     preset: str = ""
+    language: str = "en"
+    privacy: Literal["bed", "ward"] = "bed"
     channels: tuple[ChannelConfig, ...] = ()
     receipts_url: Annotated[str, Meta(pattern=r"^(https?://[\w.-]+(:\d+)?/?)?$")] = ""
     heartbeat: HeartbeatSettings = HeartbeatSettings()
@@ -107,6 +116,8 @@ def decode_config(text: bytes) -> AlertConfig:
         config = msgspec.toml.decode(text, type=AlertConfig)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"alerts: {error}") from error
+    _check_language("alerts", config.language)
+    config = msgspec.structs.replace(config, channels=tuple(_completed(c, config) for c in config.channels))
     names = [channel.name for channel in config.channels]
     of_people = frozenset(name for person in config.people for name in person.channels)
     for channel in config.channels:
@@ -119,8 +130,23 @@ def decode_config(text: bytes) -> AlertConfig:
     return config
 
 
+def _completed(channel: ChannelConfig, config: AlertConfig) -> ChannelConfig:
+    language, privacy = channel.language or config.language, channel.privacy or config.privacy
+    return msgspec.structs.replace(channel, language=language, privacy=privacy)
+
+
+def _check_language(where: str, language: str) -> None:
+    if language not in SHIPPED and not language.endswith(".toml"):
+        known = ", ".join(f'"{name}"' for name in SHIPPED)
+        raise ConfigurationError(
+            f"{where}: language {language!r} is not shipped; write one of {known}, or the file of a translation "
+            'such as "fr.toml" (docs/notifications.md says how to make one)'
+        )
+
+
 def _check_channel(channel: ChannelConfig) -> None:
     where = f"alerts: channel {channel.name!r}"
+    _check_language(where, channel.language)
     if channel.name == SELF_TEST:
         raise ConfigurationError(f"{where}: this is the name of the heartbeat's self-test; choose another")
     if channel.tells_delivery and channel.kind not in ("webhook", "webpush"):
@@ -204,7 +230,8 @@ def _open(
 ) -> Channel | None:
     priorities = frozenset(Priority[name.upper()] for name in config.priorities)
     tells = config.kind == "webpush" if config.tells_delivery is None else config.tells_delivery
-    subscription = Subscription(config.name, priorities, config.send_ended, tells)
+    texts, privacy = _read_texts(config, folder), Privacy(config.privacy or Privacy.BED)
+    subscription = Subscription(config.name, priorities, config.send_ended, tells, texts, privacy)
     if config.kind == "webpush":
         return None if push is None else _of_phones(config, subscription, push)
     if config.record_file:
@@ -232,6 +259,18 @@ def _of_phones(config: ChannelConfig, subscription: Subscription, push: PushFold
         now_ns=time.time_ns,
         timeout_s=config.timeout_s,
     )
+
+
+def _read_texts(config: ChannelConfig, folder: Path) -> Texts:
+    """The words of the language that is configured, or English."""
+    if config.language in ("", *SHIPPED):
+        return shipped(config.language or "en")
+    path = folder / config.language
+    try:
+        return decode_texts(path.read_bytes(), f"alerts: channel {config.name!r}: language {path}")
+    except OSError as error:
+        where = f"alerts: channel {config.name!r}: language"
+        raise ConfigurationError(f"{where} {path} cannot be read ({error.strerror}): check the path") from error
 
 
 def _secret(channel: str, variable: str, path: Path, environment: Mapping[str, str]) -> str:

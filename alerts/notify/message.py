@@ -1,96 +1,42 @@
-"""The words of a notification: what, value, since when, where, and what to do. Pure.
+"""A notification: what, value, since when, trend, where, and what to do, in the language of whoever reads it. Pure.
 
-A bed says where; neither a name nor the patient's pseudonym leaves the house.
+A bed says where; neither a name nor the patient's pseudonym leaves the house, nor does what a device is called. The
+words themselves are in `alerts/notify/texts/`; docs/notification-texts.md shows what becomes of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
+from alerts.chatter import COMES_AND_GOES
 from alerts.events import (
-    ADVISORIES,
-    BATTERY_LOW,
     CHANNEL_DOWN,
-    CLOCK_UNTRUSTED,
     DATABASE_DOWN,
-    DEVICE_FAULT,
-    DEVICES_DISAGREE,
+    EARLY_WARNING,
     ENGINE_DOWN,
     GATEWAY_DOWN,
-    HEARTBEAT_LOST,
-    INTAKE_DOWN,
-    IRREGULAR_RHYTHM,
-    JUDGE_DOWN,
-    LIMITS_CHANGED,
     LIMITS_STUCK,
-    NO_DATA,
-    POOR_SIGNAL,
-    PROBE_OFF,
-    RADIO_DOWN,
+    SPO2_FALLING,
+    TREND,
     AlarmEvent,
-    Kind,
     Priority,
     Transition,
 )
-from vitals.model import VITAL_BY_NAME, VITALS, Reason
+from alerts.notify.catalogue import ENGLISH, Texts
+from alerts.notify.wording import Privacy, Wording, first_line, is_held_against_a_level
 
 MARKERS: Final = {Priority.HIGH: "***", Priority.MEDIUM: "**", Priority.LOW: "*"}
 MOST_LISTED: Final = 12  # alarms or beds named in one message; the rest is counted
-_NAMES: Final = {
-    PROBE_OFF: "sensor off",
-    POOR_SIGNAL: "poor signal",
-    DEVICE_FAULT: "device fault",
-    BATTERY_LOW: "battery low",
-    NO_DATA: "no data",
-    GATEWAY_DOWN: "gateway silent",
-    RADIO_DOWN: "radio hears no wearable",
-    INTAKE_DOWN: "nothing arrives from any gateway",
-    CLOCK_UNTRUSTED: "clock not trusted",
-    CHANNEL_DOWN: "notifications do not arrive",
-    DATABASE_DOWN: "readings do not arrive there",
-    HEARTBEAT_LOST: "alarms may not be getting through",
-    LIMITS_STUCK: "changed limits are not in force",
-    LIMITS_CHANGED: "limits changed",
-    ENGINE_DOWN: "alarms were not watched",
-    JUDGE_DOWN: "values not cross-checked",
-    DEVICES_DISAGREE: "devices disagree",
-    IRREGULAR_RHYTHM: "irregular rhythm suspected",
-}
-_ACTIONS: Final = {
-    PROBE_OFF: "Put the sensor back on.",
-    POOR_SIGNAL: "Check the patient, then warmth, fit and movement of the sensor.",
-    DEVICE_FAULT: "Check the patient and replace the device.",
-    BATTERY_LOW: "Charge or replace the device soon.",
-    NO_DATA: "The patient is not monitored. Check patient and device.",
-    GATEWAY_DOWN: "These patients are not monitored. Check them, then the gateway's power and network.",
-    RADIO_DOWN: "These patients are not monitored. Check them, then restart the gateway's radio.",
-    INTAKE_DOWN: "Nobody is monitored. Look at the patients, and call the people who run the server and the network.",
-    CLOCK_UNTRUSTED: "Times of its readings may be wrong. Check the gateway's network time.",
-    CHANNEL_DOWN: "Look at the station page, and check this channel's service and address.",
-    DATABASE_DOWN: "Monitoring and alarms go on; its boards stand still. Tell the people who run the server.",
-    HEARTBEAT_LOST: "Look at the patients more often, and call the people who run the server.",
-    LIMITS_STUCK: "Alarms go on with the limits that held before. Tell the people who run the server.",
-    ENGINE_DOWN: "Look at the station page for what happened meanwhile.",
-    DEVICES_DISAGREE: "One device is beyond a limit, another is not. Look at the patient, then at the sensors.",
-    JUDGE_DOWN: "Alarms go on, from each device's own values. Tell the people who run the server.",
-    IRREGULAR_RHYTHM: "A suspicion from the intervals between beats, not a diagnosis: an ECG decides.",
-}
-_REASONS: Final = {
-    Reason.RADIO_LOST: "out of reach or switched off",
-    Reason.BATTERY_EMPTY: "battery empty",
-    Reason.NEVER_SEEN: "nothing received since monitoring began",
-    Reason.BROKER_DOWN: "message broker down",
-    Reason.STORE_DOWN: "store down",
-}
+_BEGINS: Final = (Transition.RAISED, Transition.NOTED, Transition.ANNOTATED)  # `at_ns` is when it began
+_STILL: Final = (Transition.RESUMED, Transition.REMINDED)  # nothing new was measured: the value is of before
+_OF_BED: Final = "bed "  # so the detail of `LIMITS_STUCK` begins when it is about one
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a channel hands over.
+    """What a channel hands over. `title`: one line of less than 120 characters, which tells the most by itself.
 
     `numbers`: of the alarm events it tells (`AlarmEvent.number`); `decided_at_ns`: of the oldest of them.
     `alarms`: those that it lists and that can be acknowledged, each with the priority it is told with.
@@ -107,94 +53,193 @@ class Message:
 
 
 def condition_name(condition: str) -> str:
-    """What people call a condition: `spo2_low` → "SpO₂ low"."""
-    vital, _, side = condition.rpartition("_")
-    if vital in VITAL_BY_NAME and condition not in _NAMES:
-        return f"{VITALS[VITAL_BY_NAME[vital]].label} {side}"
-    return _NAMES.get(condition, condition.replace("_", " "))
+    """What people call a condition in English: `spo2_low` → "SpO₂ low"."""
+    return ENGLISH.condition(condition)
 
 
-def message_for(event: AlarmEvent, zone: ZoneInfo) -> Message:
-    """The message about one alarm."""
-    ended = event.transition is Transition.ENDED
-    title = f"Ended: {_headline(event)}" if ended else f"{MARKERS[event.priority]} {_headline(event)}"
-    if event.transition is Transition.ESCALATED:
-        title += f", now {event.priority.name.lower()} priority"
-    sentences = [_measured(event), f"{'At' if ended else 'Since'} {_clock(event.at_ns, zone)}.", _because(event)]
-    if not ended:
-        sentences.append(_action(event))
+def message_for(event: AlarmEvent, wording: Wording, now_ns: int) -> Message:
+    """The message about one alarm, told at `now_ns`."""
+    if wording.privacy is Privacy.WARD:
+        return _of_ward((event,), wording)
+    sentences = [_measured(event, wording), _since(event, wording, now_ns), *_circumstances(event, wording.texts)]
+    if event.transition is not Transition.ENDED:
+        sentences.append(_action(event, wording.texts))
     body = " ".join(sentence for sentence in sentences if sentence)
+    title = _title(event, wording)
     return Message(title, body, event.priority, (event.number,), event.decided_at_ns, _open_among([event]))
 
 
-def summary_for(events: Sequence[AlarmEvent], zone: ZoneInfo) -> Message:
+def summary_for(events: Sequence[AlarmEvent], wording: Wording, now_ns: int) -> Message:
     """One message about several open alarms, the worst first. `events`: the latest of each, not empty."""
     ordered = sorted(events, key=lambda e: (-e.priority, e.at_ns))
-    lines = [
-        f"{MARKERS[e.priority]} {_headline(e)} {_measured(e)}".rstrip(" .") + f" since {_clock(e.at_ns, zone)}"
-        for e in ordered[:MOST_LISTED]
-    ]
+    if wording.privacy is Privacy.WARD:
+        return _of_ward(ordered, wording)
+    texts, worst = wording.texts, ordered[0]
+    lines = [f"{MARKERS[e.priority]} {_line(e, wording, now_ns)}" for e in ordered[:MOST_LISTED]]
     if len(ordered) > MOST_LISTED:
-        lines.append(f"and {len(ordered) - MOST_LISTED} more: see the station page")
+        lines.append(texts.lists.more.format(count=len(ordered) - MOST_LISTED))
+    lines.append(texts.actions["summary"])
+
+    def compose(name: str, number: str) -> str:
+        what = _headline(worst, wording, name, number)
+        return f"{MARKERS[worst.priority]} {texts.first_lines.summary.format(count=len(ordered), what=what)}"
+
     return Message(
-        title=f"{MARKERS[ordered[0].priority]} {len(ordered)} alarms are open",
+        title=first_line(compose, _subject(worst, wording)[1], _number(worst, wording)),
         body="\n".join(lines),
-        priority=ordered[0].priority,
+        priority=worst.priority,
         numbers=tuple(e.number for e in ordered),
         decided_at_ns=min(e.decided_at_ns for e in ordered),
         alarms=_open_among(ordered[:MOST_LISTED]),
     )
 
 
-def told_late(message: Message) -> Message:
+def told_late(message: Message, texts: Texts) -> Message:
     """The same, saying that it was kept from getting through."""
-    late = "LATE: this way to you was interrupted. This is what is still true."
-    return replace(message, body=f"{late}\n{message.body}".rstrip())
+    return replace(message, body=f"{texts.calls.late}\n{message.body}".rstrip())
 
 
 def _open_among(events: Sequence[AlarmEvent]) -> tuple[tuple[str, Priority], ...]:
     return tuple((e.alarm_id, e.priority) for e in events if e.alarm_id and e.transition is not Transition.ENDED)
 
 
-def _headline(event: AlarmEvent) -> str:
-    name = condition_name(event.condition)
-    if event.condition == GATEWAY_DOWN:
-        beds = len(event.beds)
-        return f"Gateway {event.gateway}: {beds} {'bed' if beds == 1 else 'beds'} not monitored"
+def _of_ward(events: Sequence[AlarmEvent], wording: Wording) -> Message:
+    """What says no more than that something is there, the worst first. Nobody acknowledges what was not told."""
+    lines, worst = wording.texts.first_lines, events[0]
+    several = lines.ward_only if len(events) == 1 else lines.ward_only_summary
+    what = several.format(count=len(events), priority=wording.priority(worst.priority))
+    template = wording.texts.subjects.ward
+    title = first_line(
+        lambda name, _: _framed(worst, lines.ended, template.format(name=name, what=what)), wording.ward, ""
+    )
+    numbers, decided_ns = tuple(e.number for e in events), min(e.decided_at_ns for e in events)
+    return Message(title, wording.texts.actions["ward_only"], worst.priority, numbers, decided_ns)
+
+
+# -- the first line ---------------------------------------------------------------------------------------------------
+
+
+def _title(event: AlarmEvent, wording: Wording) -> str:
+    lines = wording.texts.first_lines
+
+    def compose(name: str, number: str) -> str:
+        what = _headline(event, wording, name, number)
+        if event.transition is Transition.ESCALATED:
+            what = lines.risen.format(what=what, priority=wording.priority(event.priority))
+        elif event.transition in _STILL:
+            what = lines.still.format(what=what)
+        return _framed(event, lines.ended, what)
+
+    return first_line(compose, _subject(event, wording)[1], _number(event, wording))
+
+
+def _framed(event: AlarmEvent, ended: str, what: str) -> str:
+    if event.transition is Transition.ENDED:
+        return ended.format(what=what)
+    return f"{MARKERS[event.priority]} {what}"
+
+
+def _headline(event: AlarmEvent, wording: Wording, name: str, number: str) -> str:
+    """Where and what, and the number if there is one."""
+    texts = wording.texts
+    what = texts.condition(event.condition)
+    if event.condition == GATEWAY_DOWN and event.beds:
+        lines = texts.first_lines
+        what = lines.one_bed if len(event.beds) == 1 else lines.beds.format(count=len(event.beds))
+    if number:
+        what = texts.first_lines.number.format(what=what, value=number)
+    return _subject(event, wording)[0].format(name=name, what=what)
+
+
+def _subject(event: AlarmEvent, wording: Wording) -> tuple[str, str]:
+    """What an alarm is about: the frame that its name goes into, and the name."""
+    subjects = wording.texts.subjects
+    if event.bed:
+        return subjects.bed, event.bed
     if event.gateway:
-        return f"Gateway {event.gateway}: {name}"
+        return subjects.gateway, event.gateway
     if event.condition == CHANNEL_DOWN:
-        return f"Channel {event.detail}: {name}"
+        return subjects.channel, event.detail
     if event.condition == DATABASE_DOWN:
-        return f"Database {event.detail}: {name}"
-    if event.condition == LIMITS_STUCK:
-        return f"Limits of {event.detail}: {name}"
-    return f"Bed {event.bed}: {name}" if event.bed else name[:1].upper() + name[1:]
+        return subjects.database, event.detail
+    if event.condition == LIMITS_STUCK and event.detail.startswith(_OF_BED):
+        return subjects.bed, event.detail.removeprefix(_OF_BED)
+    return subjects.ward, wording.ward
 
 
-def _measured(event: AlarmEvent) -> str:
-    vital = VITAL_BY_NAME.get(event.condition.rpartition("_")[0])
-    if event.value is None or event.limit is None or vital is None:
+def _number(event: AlarmEvent, wording: Wording) -> str:
+    if event.value is None or event.transition is Transition.ENDED or event.transition in _STILL:
         return ""
-    info = VITALS[vital]
-    return f"{event.value:.{info.decimals}f} {info.unit} (limit {event.limit:g})."
+    return wording.number(event.condition, event.value)
 
 
-def _because(event: AlarmEvent) -> str:
-    if event.beds and not event.bed:
-        more = f" and {len(event.beds) - MOST_LISTED} more" if len(event.beds) > MOST_LISTED else ""
-        return f"Beds {', '.join(event.beds[:MOST_LISTED])}{more}."
-    if event.condition in (ENGINE_DOWN, JUDGE_DOWN):
-        return f"{event.detail}." if event.detail else ""
-    reason = _REASONS.get(event.reason, "")
-    return f"{reason[:1].upper()}{reason[1:]}." if reason else ""
+# -- the text below it ------------------------------------------------------------------------------------------------
 
 
-def _action(event: AlarmEvent) -> str:
-    if event.kind is Kind.TECHNICAL or event.condition in ADVISORIES:
-        return _ACTIONS.get(event.condition, "")
-    return "Look at the patient now." if event.priority is Priority.HIGH else "Look at the patient."
+def _measured(event: AlarmEvent, wording: Wording) -> str:
+    if event.value is None or event.limit is None:
+        return ""
+    value = wording.number(event.condition, event.value)
+    if not value:
+        return ""
+    measured, limit, before = wording.texts.measured, wording.limit(event.condition, event.limit), ""
+    if event.condition == EARLY_WARNING:
+        said = measured.score_in_part if event.detail else measured.score
+    elif event.condition == SPO2_FALLING:
+        said = measured.fall
+    elif event.condition.endswith(f"_{TREND}"):
+        said = measured.trend
+    elif event.before is None or event.transition in _STILL:
+        said = measured.limit
+    else:
+        said, before = measured.limit_and_before, wording.number(event.condition, event.before)
+    sentence = said.format(value=value, limit=limit, before=before)
+    return measured.last.format(measured=sentence) if event.transition in _STILL else sentence
 
 
-def _clock(at_ns: int, zone: ZoneInfo) -> str:
-    return datetime.fromtimestamp(at_ns // 1_000_000_000, UTC).astimezone(zone).strftime("%H:%M:%S")
+def _since(event: AlarmEvent, wording: Wording, now_ns: int) -> str:
+    times = wording.texts.times
+    if event.transition is Transition.ENDED:
+        return times.ended.format(time=wording.clock(event.at_ns, now_ns))
+    if event.condition == ENGINE_DOWN:
+        began, ended = wording.clock(event.at_ns, now_ns), wording.clock(event.decided_at_ns, now_ns)
+        return times.unwatched.format(time=began, until=ended) if began != ended else ""
+    began_ns = _began_ns(event)
+    return times.since.format(time=wording.clock(began_ns, now_ns)) if began_ns else ""
+
+
+def _began_ns(event: AlarmEvent) -> int:
+    """When the condition became true; 0 in events of journals that did not keep it."""
+    return event.at_ns if event.transition in _BEGINS else event.raised_at_ns
+
+
+def _circumstances(event: AlarmEvent, texts: Texts) -> list[str]:
+    """What happened to it, why, and which beds it is about."""
+    comes = texts.happened.comes_and_goes if event.detail == COMES_AND_GOES else ""
+    happened = str(getattr(texts.happened, event.transition.value, ""))
+    reason = str(getattr(texts.reasons, event.reason.name.lower(), ""))
+    return [happened, comes, reason, _beds(event, texts)]
+
+
+def _beds(event: AlarmEvent, texts: Texts) -> str:
+    if event.bed or not event.beds:
+        return ""
+    named, more = ", ".join(event.beds[:MOST_LISTED]), len(event.beds) - MOST_LISTED
+    return texts.lists.beds_and_more.format(beds=named, count=more) if more > 0 else texts.lists.beds.format(beds=named)
+
+
+def _action(event: AlarmEvent, texts: Texts) -> str:
+    about_patient = "patient_high" if event.priority is Priority.HIGH else "patient"
+    return texts.actions.get(event.condition) or texts.actions[about_patient]
+
+
+def _line(event: AlarmEvent, wording: Wording, now_ns: int) -> str:
+    """One alarm of several."""
+    lists, began_ns, number = wording.texts.lists, _began_ns(event), _number(event, wording)
+    what = first_line(lambda name, value: _headline(event, wording, name, value), _subject(event, wording)[1], number)
+    if not began_ns:
+        return what
+    time = wording.clock(began_ns, now_ns)
+    if not number or event.limit is None or is_held_against_a_level(event.condition):
+        return lists.line.format(what=what, time=time)
+    return lists.line_value.format(what=what, limit=wording.limit(event.condition, event.limit), time=time)

@@ -11,16 +11,17 @@ what is still true in one summary instead of every message it missed.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from random import Random
 from typing import Any, Final, Protocol, TypeAlias
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from alerts.events import CHANNEL_DOWN, AlarmEvent, Priority, Transition
+from alerts.notify.catalogue import ENGLISH, Texts
 from alerts.notify.message import Message, message_for, summary_for, told_late
+from alerts.notify.wording import Privacy, Wording
 from vitals.errors import MalformedMessageError
 
 SUMMARY_AFTER_NS: Final = 120_000_000_000  # a message that waited this long is told as part of what is still true
@@ -61,12 +62,17 @@ Outcome: TypeAlias = Delivered | Retry | Permanent
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What a channel wants to hear of, and whether it tells when a message has reached the person's device."""
+    """What a channel wants to hear of and in which words.
+
+    `tells_delivery`: whether it tells when a message has reached the person's device.
+    """
 
     name: str
     priorities: frozenset[Priority] = frozenset(Priority)
     send_ended: bool = False
     tells_delivery: bool = False
+    texts: Texts = field(default=ENGLISH, repr=False)
+    privacy: Privacy = Privacy.BED
 
 
 class Channel(Protocol):
@@ -129,7 +135,7 @@ def wants(subscription: Subscription, event: AlarmEvent) -> bool:
 
 
 def due(
-    subscription: Subscription, events: Iterable[tuple[int, AlarmEvent]], zone: ZoneInfo, now_ns: int
+    subscription: Subscription, events: Iterable[tuple[int, AlarmEvent]], wording: Wording, now_ns: int
 ) -> Due | None:
     """The next message from `(sequence, event)` after the cursor, in order; `None` when nothing is to be told."""
     first: tuple[int, AlarmEvent] | None = None
@@ -151,17 +157,17 @@ def due(
         return None
     sequence, oldest = first
     if waiting <= BURST and now_ns - oldest.decided_at_ns < SUMMARY_AFTER_NS:
-        return Due(message_for(oldest, zone), sequence)
-    message = _together(tuple(still_open.values()), zone)
+        return Due(message_for(oldest, wording, now_ns), sequence)
+    message = _together(tuple(still_open.values()), wording, now_ns)
     if message is not None and now_ns - oldest.decided_at_ns >= SUMMARY_AFTER_NS:
-        message = told_late(message)
+        message = told_late(message, wording.texts)
     return Due(message, last, tuple(obsolete))
 
 
-def _together(events: tuple[AlarmEvent, ...], zone: ZoneInfo) -> Message | None:
+def _together(events: tuple[AlarmEvent, ...], wording: Wording, now_ns: int) -> Message | None:
     if not events:
         return None
-    return message_for(events[0], zone) if len(events) == 1 else summary_for(events, zone)
+    return message_for(events[0], wording, now_ns) if len(events) == 1 else summary_for(events, wording, now_ns)
 
 
 def retry_delay_s(attempt: int, asked_s: float | None, random: Random) -> float:

@@ -30,6 +30,7 @@ from alerts.notify.outbox import (
     retry_delay_s,
     wants,
 )
+from alerts.notify.wording import Wording
 from vitals.errors import JournalFullError, MalformedMessageError
 from vitals.journal import Journal
 from vitals.self_test import SELF_TEST
@@ -62,6 +63,7 @@ class ChannelWorker:
         channel: Channel,
         *,
         zone: ZoneInfo,
+        ward: str,
         now_ns: Callable[[], int],
         report: Callable[[str, bool], None],
         delay_s: RetryDelay | None = None,
@@ -70,7 +72,7 @@ class ChannelWorker:
         self._journal = journal
         self._channel = channel
         self._subscription = channel.subscription
-        self._zone = zone
+        self._wording = Wording(self._subscription.texts, zone, ward, self._subscription.privacy)
         self._now_ns = now_ns
         self._report = report
         self._called = called
@@ -110,8 +112,8 @@ class ChannelWorker:
 
     def _next(self) -> Due | None:
         if self._called:
-            return call_due(self.name, self._records(self._position), self._zone, self._now_ns())
-        return due(self._subscription, self._events(self._position), self._zone, self._now_ns())
+            return call_due(self.name, self._records(self._position), self._wording, self._now_ns())
+        return due(self._subscription, self._events(self._position), self._wording, self._now_ns())
 
     def _has_news(self, after: int) -> bool:
         if self._called:

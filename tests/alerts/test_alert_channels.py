@@ -79,6 +79,6 @@ async def test_a_web_service_that_fails_hangs_and_comes_back(desk: Desk, capfd: 
             web.mode = "take"
             web.released.set()
             await until(desk.deliveries)
-    assert web.taken[0]["title"] == "** Bed 3-00: SpO₂ low"
+    assert web.taken[0]["title"] == "** Bed 3-00: SpO₂ low, 85 %"
     assert web.taken[0]["type"] == "warning"
     assert "s3cret" not in "".join(capfd.readouterr())

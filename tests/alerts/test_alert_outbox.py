@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.events import AlarmEvent, Kind, Priority, Transition
+from alerts.notify.catalogue import ENGLISH
 from alerts.notify.message import condition_name, message_for, summary_for
 from alerts.notify.outbox import (
     BURST,
@@ -25,10 +26,11 @@ from alerts.notify.outbox import (
     retry_delay_s,
     wants,
 )
+from alerts.notify.wording import Wording
 from vitals.errors import MalformedMessageError
 from vitals.model import Reason
 
-BERLIN = ZoneInfo("Europe/Berlin")
+BERLIN = Wording(ENGLISH, ZoneInfo("Europe/Berlin"), "north")
 ALL = Subscription("phone")
 
 
@@ -52,8 +54,8 @@ def event(number: int, alarm_id: str = "a", **changes: object) -> AlarmEvent:
 
 
 def test_a_message_says_what_where_since_when_and_what_to_do_and_no_pseudonym() -> None:
-    message = message_for(event(1), BERLIN)
-    assert message.title == "*** Bed 3-01: SpO₂ low"
+    message = message_for(event(1), BERLIN, T0)
+    assert message.title == "*** Bed 3-01: SpO₂ low, 78 %"
     assert message.body == "78 % (limit 80). Since 17:06:40. Look at the patient now."
     assert "P-0001" not in message.title + message.body
 
@@ -70,21 +72,21 @@ def test_a_gateways_message_lists_its_beds() -> None:
         value=None,
         beds=tuple(f"3-{i:02}" for i in range(14)),
     )
-    message = message_for(down, BERLIN)
+    message = message_for(down, BERLIN, T0)
     assert message.title == "** Gateway gw-2: 14 beds not monitored"
     assert "Beds 3-00, 3-01" in message.body
     assert "and 2 more." in message.body
 
 
 def test_what_an_ended_and_an_escalated_alarm_say() -> None:
-    assert message_for(event(1, transition=Transition.ENDED), BERLIN).title == "Ended: Bed 3-01: SpO₂ low"
-    escalated = message_for(event(1, transition=Transition.ESCALATED), BERLIN)
-    assert escalated.title == "*** Bed 3-01: SpO₂ low, now high priority"
+    assert message_for(event(1, transition=Transition.ENDED), BERLIN, T0).title == "Ended: Bed 3-01: SpO₂ low"
+    escalated = message_for(event(1, transition=Transition.ESCALATED), BERLIN, T0)
+    assert escalated.title == "*** Bed 3-01: SpO₂ low, 78 %, now high priority"
 
 
 def test_missing_data_say_why() -> None:
     lost = event(1, kind=Kind.TECHNICAL, condition="no_data", value=None, reason=Reason.BATTERY_EMPTY)
-    assert "Battery empty. The patient is not monitored." in message_for(lost, BERLIN).body
+    assert "Battery empty. The patient is not monitored." in message_for(lost, BERLIN, T0).body
 
 
 def test_every_condition_has_a_name_for_people() -> None:
@@ -131,10 +133,10 @@ def test_a_channel_that_fell_behind_tells_what_is_still_true_as_one() -> None:
     assert found is not None
     assert found.message is not None
     assert (found.through, sorted(found.obsolete), found.message.numbers) == (7, [1, 3, 5], (2, 7))
-    assert found.message.title == "*** 2 alarms are open"
+    assert found.message.title == "*** 2 alarms open, worst: Bed 3-01: Pulse rate high, 150 /min"
     late, worst = found.message.body.splitlines()[:2]
     assert late.startswith("LATE")
-    assert worst.startswith("*** Bed 3-01: Pulse rate high 150 /min (limit 140) since ")
+    assert worst.startswith("*** Bed 3-01: Pulse rate high, 150 /min (limit 140) since ")
 
 
 def test_what_is_no_longer_true_is_not_told_late() -> None:
@@ -152,7 +154,7 @@ def test_a_burst_is_one_message_with_the_worst_first() -> None:
     assert found.message is not None
     lines = found.message.body.splitlines()
     assert "urgent" in lines[0]
-    assert lines[-1] == "and 18 more: see the station page"
+    assert lines[-2:] == ["and 18 more: see the station page", "Begin with the first."]
 
 
 def test_nothing_of_interest_is_nothing_to_tell() -> None:
@@ -161,8 +163,8 @@ def test_nothing_of_interest_is_nothing_to_tell() -> None:
 
 
 def test_a_summary_of_many_counts_them() -> None:
-    message = summary_for([event(i, f"a{i}") for i in range(3)], BERLIN)
-    assert message.title == "*** 3 alarms are open"
+    message = summary_for([event(i, f"a{i}") for i in range(3)], BERLIN, T0)
+    assert message.title == "*** 3 alarms open, worst: Bed 3-01: SpO₂ low, 78 %"
 
 
 @given(st.integers(1, 10_000), st.none() | st.floats(0, 1e9), st.integers())

@@ -48,7 +48,7 @@ async def test_from_a_sample_to_a_channel_and_back_to_an_acknowledgement(desk: D
             assert service.acknowledge(alarm.alarm_id, "AB") is Acknowledged.ACCEPTED
             assert service.acknowledge(alarm.alarm_id, "AB") is Acknowledged.ALREADY
             assert service.tiles()[0].acknowledged
-    assert channel.handed_over[0][1].title == "** Bed 3-00: SpO₂ low"
+    assert channel.handed_over[0][1].title == "** Bed 3-00: SpO₂ low, 85 %"
     assert told(desk.events()) == [("spo2_low", "raised"), ("spo2_low", "acknowledged")]
     assert [e for events in heard for e in events] == desk.events()
     assert [(d.channel, d.state, d.numbers) for d in desk.deliveries()] == [("book", DeliveryState.HANDED_OVER, (1,))]
@@ -224,8 +224,8 @@ async def test_a_channel_goes_on_where_it_stood(desk: Desk) -> None:
         desk.seconds(20, 21, "d-0", spo2=75.0)
         await until(lambda: len(channel.handed_over) == 2)
     assert [m.title for _, m in channel.handed_over] == [
-        "** Bed 3-00: SpO₂ low",
-        "*** Bed 3-00: SpO₂ low, now high priority",
+        "** Bed 3-00: SpO₂ low, 85 %",
+        "*** Bed 3-00: SpO₂ low, 75 %, now high priority",
     ]
 
 

@@ -15,7 +15,9 @@ from msgspec import msgpack
 
 from alerts.engine import Engine
 from alerts.events import AlarmEvent, Priority, Transition
+from alerts.notify.catalogue import ENGLISH
 from alerts.notify.message import message_for
+from alerts.notify.wording import Wording
 from alerts.snapshot import decode_snapshot, encode_snapshot, restore
 from alerts.streams import STATE_DTYPE
 from alerts.view import Doubt, Origin, TileVital
@@ -25,6 +27,7 @@ from vitals.model import Quality, Reason, Vital
 from vitals.ward import Patient, Ward
 
 STRAP, OXIMETER, BEST = "strap", "ox", best_name("P-0")
+UTC = Wording(ENGLISH, ZoneInfo("UTC"), "north")
 WARD = Ward("north", "UTC", (Patient("P-0", "3-00", (STRAP, OXIMETER)),))
 H, P, O2, R = Vital.HEART_RATE, Vital.PULSE_RATE, Vital.SPO2, Vital.RESP_RATE
 Said = tuple[str, Vital, float | Reason]
@@ -142,7 +145,7 @@ def test_when_best_values_stop_the_devices_speak_within_seconds_and_people_are_t
     assert first["judge_down"] <= 31
     told_of = next(e for e in events if e.condition == "judge_down")
     assert (told_of.kind.value, told_of.priority, told_of.detail) == ("technical", Priority.LOW, "Beds 3-00")
-    assert message_for(told_of, ZoneInfo("UTC")).title == "* Values not cross-checked"
+    assert message_for(told_of, UTC, T0).title == "* Ward north: values not cross-checked"
 
 
 def test_a_severe_value_waits_only_until_the_best_one_is_old(world: World) -> None:
@@ -360,7 +363,7 @@ def test_an_irregular_rhythm_is_a_suspicion_that_calls_nobody(world: World) -> N
     play(world, range(115, 130, 5), rhythm, 60.0)
     (raised,) = [e for e in world.history if e.condition == "irregular_rhythm"]
     assert (raised.priority, raised.transition, raised.notify) == (Priority.LOW, Transition.RAISED, False)
-    text = message_for(raised, ZoneInfo("UTC"))
+    text = message_for(raised, UTC, T0)
     assert text.title == "* Bed 3-00: irregular rhythm suspected"
     assert "not a diagnosis" in text.body
     (ended,) = [e for e in play(world, range(130, 150, 5), rhythm, 20.0) if e.condition == "irregular_rhythm"]

@@ -18,12 +18,15 @@ from alerts.duty import Duty, DutyConfig, make_duty
 from alerts.escalation import Call, Escalation, Why, decode_call
 from alerts.events import AlarmEvent, AlarmRecordKind, Transition
 from alerts.notify.calls import call_due
+from alerts.notify.catalogue import ENGLISH
 from alerts.notify.channels import RecordChannel
 from alerts.notify.message import Message
 from alerts.notify.outbox import BURST, Outcome, Retry, Subscription
+from alerts.notify.wording import Wording
 from vitals.errors import ConfigurationError
 
 NOON = berlin_ns("2026-05-04T12:00")
+WORDING = Wording(ENGLISH, BERLIN, "north")
 
 
 class Phone(RecordChannel):
@@ -120,16 +123,16 @@ def _call(number: int = 1, why: Why = Why.ALARM, at_ns: int = NOON) -> Call:
 
 
 def test_a_hand_over_is_one_message_of_everything_that_is_open() -> None:
-    due = call_due("day-phone", [(n, _call(n, Why.HAND_OVER)) for n in (1, 2, 3)], BERLIN, NOON)
+    due = call_due("day-phone", [(n, _call(n, Why.HAND_OVER)) for n in (1, 2, 3)], WORDING, NOON)
     assert due is not None
     assert due.message is not None
-    assert due.message.title == "*** 3 alarms are open"
+    assert due.message.title.startswith("*** 3 alarms open, worst: Bed 3-0")
     assert due.message.body.startswith("Hand-over to your shift")
     assert (due.through, len(due.calls)) == (3, 3)
 
 
 def test_what_was_settled_before_it_was_told_is_withdrawn() -> None:
-    due = call_due("day-phone", [(1, _call()), (2, alarm(2, "a-1", transition=Transition.ENDED))], BERLIN, NOON)
+    due = call_due("day-phone", [(1, _call()), (2, alarm(2, "a-1", transition=Transition.ENDED))], WORDING, NOON)
     assert due is not None
     assert (due.message, due.through, due.obsolete) == (None, 2, (1,))
 
@@ -143,7 +146,7 @@ def test_whatever_waits_is_told_or_settled(numbers: list[int], settled: set[int]
     records: list[Call | AlarmEvent] = [_call(n) for n in numbers]
     records += [alarm(100 + n, f"a-{n}", transition=Transition.ACKNOWLEDGED) for n in settled]
     left, answered = list(enumerate(records, 1)), set[int]()
-    while due := call_due("day-phone", left, BERLIN, NOON + late_s * S):
+    while due := call_due("day-phone", left, WORDING, NOON + late_s * S):
         assert due.through >= left[0][0]
         answered.update(due.message.numbers if due.message else ())
         left = [(sequence, record) for sequence, record in left if sequence > due.through]
