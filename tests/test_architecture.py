@@ -82,7 +82,7 @@ PURE: Final = (
     *("alerts." + name for name in ("course", "early_warning", "falls", "looks")),
     *("alerts." + name for name in ("measure_settings", "measure_votes", "measures")),
     *("alerts.duty", "alerts.escalation", "alerts.rota", "alerts.notify.calls", "alerts.notify.loop"),
-    *("alerts.notify." + name for name in ("message", "outbox", "payload", "receipts", "seal")),
+    *("alerts.notify." + name for name in ("catalogue", "message", "outbox", "payload", "receipts", "seal", "wording")),
     *("alerts." + name for name in ("adaptive", "marks", "reference", "rehearse", "report", "spans")),
     *("alerts." + name for name in ("changed_rules", "limit_changes", "limits_in_force", "self_test")),
     *("alerts.heartbeat", "alerts.heartbeat_settings", "alerts.heartbeat_words"),
