@@ -36,6 +36,7 @@ class ScriptedDatabase:
 
     `script`: replies to the next writes, in order; after them everything is taken. `refuse`: line → the reason why it
     is refused, with 422, the others being taken (partial write). `largest`: bytes of a body; beyond it, 413.
+    `accepts`: the only header `Authorization` that is let in, when there is one; else 401.
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
@@ -44,6 +45,7 @@ class ScriptedDatabase:
         self.refuse: Callable[[bytes], str | None] = lambda line: None
         self.refusal = 422
         self.largest = 1 << 30
+        self.accepts: str | None = None
         self.lines: Counter[bytes] = Counter()
         self.posts = 0
         self.tokens: list[str | None] = []
@@ -98,7 +100,10 @@ class ScriptedDatabase:
         self.tokens.append(request.headers.get("Authorization"))
         self.places.append(parse_qs(urlsplit(request.path).query)["bucket"][0])
         lines = body.splitlines(keepends=True)
-        reply = self.script.popleft() if self.script else self._judged(lines, len(body))
+        if self.accepts not in (None, self.tokens[-1]):
+            reply = Reply(401, "unauthorized access")
+        else:
+            reply = self.script.popleft() if self.script else self._judged(lines, len(body))
         if reply.takes or reply.status == 204:
             self.lines.update(line for line in lines if self.refuse(line) is None)
         if reply.status == 0:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ssl
-import subprocess
 from pathlib import Path
 
 import pytest
+from certificates import self_signed, served_with
 from influx_world import Pauses, client_of, numbered, sender_of, target
 from scripted_database import Reply, ScriptedDatabase
 
@@ -184,24 +183,13 @@ async def test_nobody_listens(tmp_path: Path, poison: Journal, pauses: Pauses) -
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate for 127.0.0.1 that signed itself, with its key."""
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    key = path.with_name("key.pem")
-    subprocess.run(
-        f"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=127.0.0.1 "
-        f"-addext subjectAltName=IP:127.0.0.1 -keyout {key} -out {path}".split(),
-        check=True,
-        capture_output=True,
-    )
-    path.write_bytes(path.read_bytes() + key.read_bytes())
-    return path
+    return self_signed(tmp_path_factory.mktemp("tls"))
 
 
 async def test_tls_is_trusted_with_the_right_authority_only(
     tmp_path: Path, certificate: Path, poison: Journal, pauses: Pauses
 ) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    with ScriptedDatabase(tls=context) as double:
+    with ScriptedDatabase(tls=served_with(certificate)) as double:
         trusted = target(double.url, allow_http=False, ca_file=str(certificate))
         with client_of(trusted, tmp_path) as client:
             assert await sender_of(client, poison, pauses).send(BODY) == 20
