@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -24,6 +25,13 @@ Row = tuple[str, Vital, float, float | Reason]
 
 def preset() -> Preset:
     return decode_preset(PRESET_PATH.read_bytes())
+
+
+def preset_with(measures: str) -> Preset:
+    """The shipped preset with these tables in place of its own `[measures…]`."""
+    text = PRESET_PATH.read_text(encoding="utf-8")
+    without = re.sub(r"(?ms)^\[measures\..*?(?=^\[technical)", "", text)
+    return decode_preset(f"{without}\n{measures}\n".encode())
 
 
 def ward(patients: int = 2, **limits: dict[str, dict[str, float]]) -> Ward:

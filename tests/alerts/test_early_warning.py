@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from alert_world import PRESET_PATH, T0, Row, S, World, block, told
+from alert_world import T0, Row, S, World, block, preset, preset_with, told
 
 from alerts.engine import Engine
 from alerts.events import AlarmEvent, Priority
-from alerts.limits import decode_preset
 from alerts.snapshot import decode_snapshot, encode_snapshot, restore
 from alerts.view import PartialScore
 from vitals.model import Vital
@@ -23,7 +22,7 @@ WELL = {Vital.RESP_RATE: 15.0, Vital.SPO2: 97.0, Vital.PULSE_RATE: 75.0}
 def world(text: str = "", **patient: Any) -> World:
     found = World()
     ward = Ward("north", "UTC", (Patient("P-0", "3-00", ("d-0",), **patient),))
-    found.engine = Engine(ward, decode_preset(PRESET_PATH.read_bytes() + text.encode()), T0)
+    found.engine = Engine(ward, preset_with(text) if text else preset(), T0)
     return found
 
 

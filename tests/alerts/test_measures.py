@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from alert_world import PRESET_PATH, T0, Row, S, World, block, preset, second, told
+from alert_world import T0, Row, S, World, block, preset, preset_with, second, told
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +16,6 @@ from alerts.conditions import ConditionState
 from alerts.engine import Engine
 from alerts.events import AlarmEvent, Key, Kind, Priority, Transition
 from alerts.falls import Area, Fall, follow_area, follow_fall
-from alerts.limits import Preset, decode_preset
 from alerts.measure_settings import Deficit, Falling
 from alerts.snapshot import decode_snapshot, encode_snapshot, restore
 from vitals.columns import SampleBlock
@@ -355,10 +354,6 @@ def test_a_snapshot_of_the_release_before_has_no_past() -> None:
     assert told(spo2(found, [99.0] * 30 + [88.5] * 10, 162)) == [(FALLING, "raised")]
 
 
-def with_measures(text: str) -> Preset:
-    return decode_preset(PRESET_PATH.read_bytes() + text.encode())
-
-
 @pytest.mark.parametrize(
     ("text", "named"),
     [
@@ -373,7 +368,7 @@ def with_measures(text: str) -> Preset:
 )
 def test_unsafe_settings_are_refused_by_name(text: str, named: str) -> None:
     with pytest.raises(ConfigurationError, match=named):
-        with_measures(f"\n{text}\n")
+        preset_with(text)
 
 
 def test_a_patient_may_differ_and_not_in_everything() -> None:
