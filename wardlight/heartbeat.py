@@ -25,6 +25,7 @@ from alerts.heartbeat import Pace, Page, Step
 from alerts.heartbeat_words import WARNING, page, proof
 from alerts.notify.message import Message
 from alerts.notify.outbox import Channel, Delivered, Outcome, Subscription
+from alerts.notify.wording import Wording
 from alerts.self_test import SelfTest, readings
 from ingest.app import IngestService
 from ingest.broker import BrokerSource
@@ -113,7 +114,7 @@ class HeartbeatService:
 
     def words(self, which: Page, stuck_at: Step) -> Message:
         """See `alerts.heartbeat_words`."""
-        return page(which, self._site, stuck_at, self._now_ns(), self._zone)
+        return page(which, stuck_at, self._now_ns(), self._wording(self._config.second))
 
     # -- a round, step by step ---------------------------------------------------------------------------------------
 
@@ -148,10 +149,14 @@ class HeartbeatService:
         number = self._round if message.decided_at_ns == self._decided_at_ns else 0
         self._seen(number, Step.JOURNALLED)
         inner = self._config.channel
-        outcome = Delivered() if inner is None else await inner.send(proof(self._site, message, self._zone))
+        outcome = Delivered() if inner is None else await inner.send(proof(message, self._wording(inner)))
         if isinstance(outcome, Delivered):
             self._seen(number, Step.HANDED_OVER)
         return outcome
+
+    def _wording(self, channel: Channel | None) -> Wording:
+        subscription = self.subscription if channel is None else channel.subscription
+        return subscription.wording(self._zone, self._site)
 
     def _seen(self, number: int, step: Step) -> None:
         if self.watch is not None:

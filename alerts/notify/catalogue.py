@@ -124,6 +124,7 @@ class Calls(Struct, frozen=True, forbid_unknown_fields=True):
 class Tests(Struct, frozen=True, forbid_unknown_fields=True):
     """What a channel's test and the heartbeat tell."""
 
+    heartbeat: Beginning
     body: Sentence
     lost: Name
     lost_body: Sentence

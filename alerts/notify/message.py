@@ -99,6 +99,12 @@ def told_late(message: Message, texts: Texts) -> Message:
     return replace(message, body=f"{texts.calls.late}\n{message.body}".rstrip())
 
 
+def message_of_test(names: Sequence[str], texts: Texts, at_ns: int) -> Message:
+    """What proves that the channels of these names reach whoever asked for it."""
+    title = first_line(lambda name, _: texts.first_lines.test.format(name=name), ", ".join(names), "")
+    return Message(title, texts.tests.body, Priority.LOW, (), at_ns)
+
+
 def _open_among(events: Sequence[AlarmEvent]) -> tuple[tuple[str, Priority], ...]:
     return tuple((e.alarm_id, e.priority) for e in events if e.alarm_id and e.transition is not Transition.ENDED)
 

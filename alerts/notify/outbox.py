@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from random import Random
 from typing import Any, Final, Protocol, TypeAlias
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -73,6 +74,10 @@ class Subscription:
     tells_delivery: bool = False
     texts: Texts = field(default=ENGLISH, repr=False)
     privacy: Privacy = Privacy.BED
+
+    def wording(self, zone: ZoneInfo, ward: str) -> Wording:
+        """How this channel of a ward is spoken to."""
+        return Wording(self.texts, zone, ward, self.privacy)
 
 
 class Channel(Protocol):

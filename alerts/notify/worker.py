@@ -30,7 +30,6 @@ from alerts.notify.outbox import (
     retry_delay_s,
     wants,
 )
-from alerts.notify.wording import Wording
 from vitals.errors import JournalFullError, MalformedMessageError
 from vitals.journal import Journal
 from vitals.self_test import SELF_TEST
@@ -72,7 +71,7 @@ class ChannelWorker:
         self._journal = journal
         self._channel = channel
         self._subscription = channel.subscription
-        self._wording = Wording(self._subscription.texts, zone, ward, self._subscription.privacy)
+        self._wording = self._subscription.wording(zone, ward)
         self._now_ns = now_ns
         self._report = report
         self._called = called

@@ -19,8 +19,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from alerts.events import Priority
-from alerts.notify.message import Message
+from alerts.notify.message import message_of_test
 from alerts.notify.outbox import Delivered
 from alerts.notify.phones import Endpoint, Phone, PhoneRefusedError, phone_id
 from alerts.notify.push_keys import INVITATION
@@ -159,9 +158,7 @@ class _Routes:
         if len(self._tested_ns) >= MOST_TESTED:
             self._tested_ns.clear()
         self._tested_ns[phone.phone_id] = now_ns
-        title = f"Test: {', '.join(_names(found))}"
-        message = Message(title, "Nobody needs help. Messages reach this phone.", Priority.LOW, (), now_ns)
-        outcome = await channel.push(phone, message)
+        outcome = await channel.push(phone, message_of_test(_names(found), channel.subscription.texts, now_ns))
         if isinstance(outcome, Delivered):
             return answer({"sent": channel.subscription.name})
         return problem(502, f"NOT sent: {outcome.reason}.")
