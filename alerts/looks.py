@@ -76,13 +76,12 @@ class Looks:
             self.next_ns = np.concatenate([self.next_ns, np.full(more, _NEVER_DUE)])
             self.phase_ns = np.concatenate([self.phase_ns, np.zeros(more, np.int64)])
             self.is_spo2 = np.concatenate([self.is_spo2, np.zeros(more, np.bool_)])
-        for index in range(before, table.size):
-            vital = int(table.state["vital"][index])
-            if vital in JUDGED:
-                patient = table.slots[int(table.state["slot"][index])][0]
-                self.phase_ns[index] = crc32(patient.encode()) % 60 * 1_000_000_000
-                self.next_ns[index] = 0
-                self.is_spo2[index] = vital == Vital.SPO2
+        new = np.arange(before, table.size)
+        vitals, slots = table.state["vital"][new], table.state["slot"][new]
+        measured = np.isin(vitals, list(JUDGED))
+        self.phase_ns[new[measured]] = [_phase_ns(table.slots[slot][0]) for slot in slots[measured].tolist()]
+        self.next_ns[new[measured]] = 0
+        self.is_spo2[new] = vitals == Vital.SPO2
         self.size = table.size
         return range(before, table.size)
 
@@ -222,3 +221,8 @@ class Looks:
             place = (kept["hour"][some] + begun) % HOURS
             kept["hour_sum"][some, place], kept["hour_count"][some, place] = 0, 0
         kept["hour"][streams] = np.maximum(kept["hour"][streams], hours)
+
+
+def _phase_ns(patient: str) -> int:
+    """How far before a full minute the minutes of a patient begin."""
+    return crc32(patient.encode()) % 60 * 1_000_000_000

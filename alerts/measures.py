@@ -20,7 +20,7 @@ from alerts.conditions import MOST_COVER_NS, covered_ns
 from alerts.events import SPO2_DEFICIT, SPO2_FALLING, TREND, Priority
 from alerts.falls import Area, Fall, follow_area, follow_fall
 from alerts.looks import Looks, Numbers
-from alerts.measure_settings import TREND_VITALS, Measures
+from alerts.measure_settings import TREND_VITALS, Measures, Trend
 from alerts.measure_votes import Found, MeasureVotes
 from alerts.screening import Screened
 from alerts.streams import JUDGED, Bools, Indices, StreamTable, is_calm_sample
@@ -73,17 +73,23 @@ class MeasureWatch:
             self._trend_low = np.concatenate([self._trend_low, np.full(more, np.inf)])
             self._trend_high = np.concatenate([self._trend_high, np.full(more, np.inf)])
             self._counts_area = np.concatenate([self._counts_area, np.zeros(more, np.bool_)])
-        for stream in new:
-            vital = int(self._table.state["vital"][stream])
-            settings = self.settings(stream)
-            if vital == Vital.SPO2 and settings.falling.on:
-                self._points[stream] = settings.falling.points
-            self._counts_area[stream] = vital == Vital.SPO2 and settings.deficit.on
-            name = VITALS[Vital(JUDGED[vital])].name if vital in JUDGED else ""
-            if name in TREND_VITALS and settings.trend.on:
-                trend = getattr(settings.trend, name)
-                self._trend_low[stream] = np.inf if trend.below is None else trend.below
-                self._trend_high[stream] = np.inf if trend.above is None else trend.above
+        if new:
+            self._set(np.arange(new.start, new.stop), self._preset)
+        for stream in new if self._own else ():
+            self._set(np.array([stream]), self.settings(stream))
+
+    def _set(self, streams: Indices, settings: Measures) -> None:
+        """Let settings hold for streams."""
+        vitals = self._table.state["vital"][streams]
+        spo2 = streams[vitals == Vital.SPO2]
+        self._points[spo2] = settings.falling.points if settings.falling.on else np.inf
+        self._counts_area[spo2] = settings.deficit.on
+        for vital, judged in JUDGED.items():
+            if (name := VITALS[Vital(judged)].name) in TREND_VITALS:
+                trend = getattr(settings.trend, name) if settings.trend.on else Trend()
+                told = streams[vitals == vital]
+                self._trend_low[told] = np.inf if trend.below is None else trend.below
+                self._trend_high[told] = np.inf if trend.above is None else trend.above
 
     def settings(self, stream: int) -> Measures:
         """What holds for the patient of a stream."""
