@@ -41,8 +41,11 @@ class RuleChange:
             for stream in table.of_slot(slot).tolist() if wearer == patient else ():
                 before = table.rules[stream]
                 table.set_rules([stream])
-                if stream in self._walk.trackers and table.rules[stream] != before:
+                if table.rules[stream] == before:
+                    continue
+                if stream in self._walk.trackers:
                     self._carry_over(stream, before)
+                self._walk.renewed(stream)
         for condition in changed:
             alarm = book.open.get(Key(condition, patient))
             if alarm is not None and alarm.votes.keys() == {CHATTER}:

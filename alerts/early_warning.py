@@ -18,7 +18,7 @@ import numpy as np
 
 from alerts.alarms import AlarmBook, Finding
 from alerts.causes import COUNTED_WITH
-from alerts.walk import LIVE_WINDOW_NS
+from alerts.cells import LIVE_WINDOW_NS
 from alerts.events import EARLY_WARNING, Key, Kind, Priority
 from alerts.looks import LOOK_NS, MINUTE_NS, Looks
 from alerts.measure_settings import EarlyWarning

@@ -8,8 +8,9 @@ limits are held against; a pulse rate becomes part of the best heart rate. Where
 vital, of an older release, or because what makes it failed) each device is judged alone, and the patient's alarm is the
 worst of their votes. A device that fell silent while another measures the same vital loses its vote.
 
-Order: a sample that is not newer than what its stream already has changes nothing (`late`). Backlog: what samples older
-than `LIVE_WINDOW_NS` decide is marked and not notified; if it still holds when live data come, it is notified then.
+Order: a sample that comes after a newer one of its stream is put in its place, and changes what follows from it
+(`alerts.late`); what comes after an outage is annotated (`alerts.history`). Backlog: what samples older than
+`LIVE_WINDOW_NS` decide is marked and not notified; if it still holds when live data come, it is notified then.
 """
 
 from __future__ import annotations
@@ -37,10 +38,13 @@ from alerts.events import (
     Priority,
     Transition,
 )
+from alerts.history import History
 from alerts.judge import JudgeWatch
+from alerts.late import LateSamples
 from alerts.limits import Preset, Rules, rules_of
 from alerts.limits_in_force import Difference, Overrides, limits_with
 from alerts.links import MOST_UNCERTAIN_MS, Links
+from alerts.recent import Recent
 from alerts.screening import screen, take_note
 from alerts.streams import Indices, StreamTable, is_untrusted
 from alerts.tiles import open_alarm, tiles
@@ -85,6 +89,10 @@ class Engine:
         self.links = Links(self.table, self.book, preset, now_ns)
         self.judge = JudgeWatch(self.table, self.book, self._beds)
         self.walk = Walk(self.table, self.book)
+        self.recent = Recent(self.table)
+        self.history = History(self.table, self.book, self.walk, self.recent)
+        self.late_samples = LateSamples(self.table, self.book, self.walk, self.recent, self.history)
+        self.walk.renewed = lambda stream: self.recent.begin_anew(stream, self.walk.trackers.get(stream))
         self.course = Course(ward, preset, self.table, self.book)
         self.book.earlier = self.course.earlier
         for patient in ward.patients:
@@ -93,8 +101,8 @@ class Engine:
 
     @property
     def late(self) -> int:
-        """Samples that came after a newer one of their stream and were not judged."""
-        return self.walk.late
+        """Samples that came after a newer one of their stream."""
+        return self.late_samples.count
 
     # -- what comes in -----------------------------------------------------------------------------------------------
 
@@ -119,9 +127,11 @@ class Engine:
 
     def feed(self, arrivals: Sequence[Arrival], position: int, now_ns: int) -> None:
         """Take records without letting time pass; the events come with the next `step`."""
-        self.position = max(self.position, position)
+        before, self.position = self.position, max(self.position, position)
         self.book.begin(self.position, now_ns)
         for arrived_at_ns, arrival in arrivals:
+            if self.recent.is_due(arrived_at_ns):
+                self.recent.mark(before, arrived_at_ns, self.walk.trackers)
             if isinstance(arrival, GatewayStatus):
                 self.links.hear_status(arrival, arrived_at_ns)
             elif len(arrival.rows):
@@ -132,6 +142,7 @@ class Engine:
         self.book.begin(self.position, now_ns)
         self.links.tick(now_ns)
         self.judge.tick(now_ns)
+        self.history.tick(now_ns)
         self._withdraw_silent(now_ns)
         self.course.tick(now_ns)
         attention.let_pass(self.book)
@@ -195,7 +206,8 @@ class Engine:
         """
         self.book.begin(self.position, now_ns)
         self.links.resume(now_ns)
-        self.table.forget_after(now_ns)
+        for stream in self.table.forget_after(now_ns):
+            self.walk.renewed(stream)
         self.course.forget_after(now_ns)
         attention.shorten(self.book)
         finding = Finding(Kind.TECHNICAL, down_since_ns, detail=detail)
@@ -255,9 +267,11 @@ class Engine:
         of_row = gateways[screened.rows["device"]]
         sources = np.where(self.table.best[screened.streams], slots[screened.rows["source"]], -1)
         self.course.take(screened)
+        self.history.notice(screened)
+        self.recent.remember(screened, sources, screened.plain)
         take_note(self.table, screened, of_row, sources)
         if not screened.calm.all():
-            self.walk.walk(screened, of_row, sources, now_ns)
+            self.walk.walk(screened, of_row, sources, now_ns, self.late_samples)
         self.course.tell(now_ns)
 
     def _withdraw_silent(self, now_ns: int) -> None:

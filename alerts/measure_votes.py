@@ -13,10 +13,10 @@ from typing import Final
 
 from alerts.alarms import AlarmBook, Finding
 from alerts.causes import CAUSES, COUNTED_WITH, cause_of
+from alerts.cells import LIVE_WINDOW_NS
 from alerts.events import SPO2_DEFICIT, SPO2_FALLING, SPO2_LOW, TREND, Key, Kind
 from alerts.falls import Fall
 from alerts.streams import JUDGED, StreamTable
-from alerts.walk import LIVE_WINDOW_NS
 from vitals.model import VITALS, Reason, Vital
 
 _OVERRULED: Final = "the best value of this patient decides now"

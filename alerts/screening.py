@@ -7,6 +7,7 @@ rest is walked through one by one. Both ways leave the same state behind (a test
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -15,13 +16,15 @@ from alerts.streams import Indices, StreamTable, event_times, is_calm_sample
 from vitals.columns import Rows
 from vitals.model import Reason
 
+LONG_GAP_NS: Final = 30_000_000_000  # what comes late into a longer silence is walked apart from the live samples
+
 
 @dataclass(frozen=True, slots=True)
 class Screened:
     """A block sorted by stream; arrival order is kept within each.
 
     `rows`, `times`, `streams`: parallel, sorted. `starts`, `ends`: of each stream's group. `calm`: per group, whether
-    nothing in it needs thought.
+    nothing in it needs thought. `plain`: whether all of it is newer than what came before, without a long gap inside.
     """
 
     rows: Rows
@@ -30,6 +33,7 @@ class Screened:
     starts: Indices
     ends: Indices
     calm: np.ndarray[tuple[int], np.dtype[np.bool_]]
+    plain: np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 
 def screen(table: StreamTable, rows: Rows, streams: Indices) -> Screened:
@@ -46,11 +50,13 @@ def screen(table: StreamTable, rows: Rows, streams: Indices) -> Screened:
     before[1:] = times[:-1]
     before[starts] = table.state["newest_at_ns"][streams[starts]]
     value = rows["value"]
-    fine = (times > before) & is_calm_sample(rows)
+    later, gap = times > before, times - before
+    plain = np.logical_and.reduceat(later & (first | (gap <= LONG_GAP_NS)), starts)
+    fine = later & is_calm_sample(rows)
     fine &= (value >= table.low[streams]) & (value <= table.high[streams]) & table.quiet[streams]
-    fine &= first | (times - before <= MOST_COVER_NS)  # a gap inside a group: the walk knows which period to keep
+    fine &= first | (gap <= MOST_COVER_NS)  # a gap inside a group: the walk knows which period to keep
     calm = np.logical_and.reduceat(fine, starts)
-    return Screened(rows, times, streams, starts, ends, calm)
+    return Screened(rows, times, streams, starts, ends, calm, plain)
 
 
 def take_note(table: StreamTable, screened: Screened, gateways: Indices, sources: Indices) -> None:

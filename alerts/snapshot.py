@@ -90,7 +90,7 @@ def encode_snapshot(engine: Engine, now_ns: int) -> bytes:
             now_ns,
             engine.position,
             engine.book.number,
-            walk.late,
+            engine.late_samples.count,
             engine.unassigned,
             links.since_ns,
             table.slots,
@@ -147,7 +147,7 @@ def restore(snapshot: Snapshot, ward: Ward, preset: Preset, *, screening: bool =
     changed = {p.patient: own for p, own in of_ward if is_safe(preset, p, own)}  # the files may say otherwise now
     engine = Engine(ward, preset, snapshot.since_ns, screening=screening, changed=changed)
     engine.position, engine.book.number = snapshot.position, snapshot.number
-    engine.walk.late, engine.unassigned = snapshot.late, snapshot.unassigned
+    engine.late_samples.count, engine.unassigned = snapshot.late, snapshot.unassigned
     for gateway in snapshot.gateways:
         engine.links.gateways[engine.links.index(gateway.name)] = gateway
     engine.links.down, engine.links.deaf = set(snapshot.down), set(snapshot.deaf)

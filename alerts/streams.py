@@ -202,10 +202,15 @@ class StreamTable:
         """The device that a value of `stream` comes from: of a best value the one in slot `source`, where known."""
         return self.slots[source if source >= 0 else int(self.state["slot"][stream])][1]
 
-    def forget_after(self, now_ns: int) -> None:
-        """Let nothing known be of later than `now_ns`, because the clock was set back: what comes now is newer."""
+    def forget_after(self, now_ns: int) -> list[int]:
+        """Let nothing known be of later than `now_ns`, because the clock was set back: what comes now is newer.
+
+        The streams of which something was.
+        """
+        ahead: list[int] = np.flatnonzero(self.state["newest_at_ns"] > now_ns).tolist()
         for name in ("newest_at_ns", "fresh_at_ns", "valid_at_ns"):
             self.state[name] = np.minimum(self.state[name], now_ns)
+        return ahead
 
     def _grow(self) -> None:
         more = max(_GROWTH, len(self.state))

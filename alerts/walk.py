@@ -6,99 +6,53 @@ all the same: should the best value fail, they speak at once, without a delay th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from math import isnan
-from typing import Final
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final, Protocol
 
 import numpy as np
 
 from alerts.alarms import AlarmBook, Finding
-from alerts.conditions import MOST_COVER_NS, ConditionState, Tracker, covered_ns, observe
+from alerts.cells import Cell, Reading, Sample, follow, reading_of
+from alerts.conditions import ConditionState, Tracker, covered_ns
 from alerts.events import DEVICES_DISAGREE, Key, Kind, Priority
 from alerts.limits import Rule, Source
 from alerts.screening import Screened
 from alerts.streams import Indices, StreamTable
-from vitals.model import Quality, Reason
+from vitals.model import Reason
 
-LIVE_WINDOW_NS: Final = 30_000_000_000  # older than this when processed: backlog, which is journalled but not notified
-_POOR: Final = frozenset(
-    {Reason.NO_READING, Reason.SEARCHING, Reason.POOR_SIGNAL, Reason.OUT_OF_RANGE, Reason.NOT_A_NUMBER}
-)
 OVERRULED_NS: Final = 60_000_000_000  # violating time; movement is over by then, most of the time
 _OVERRULED: Final = "the best value of this patient decides now"
 _ELSEWHERE: Final = "another device measures this now"
-_OF_SERVICES: Final = Reason.RADIO_LOST  # reasons from here on say that no sample came at all
+_NOTHING: Final = Cell()
 
 
-@dataclass(slots=True)
-class _Cell:
-    """One row of `STATE_DTYPE` while it is being worked on; the fields are in that order."""
+class Late(Protocol):
+    """What remembers samples one by one, and takes those that are not newer than what their stream has."""
 
-    newest_at_ns: int
-    fresh_at_ns: int
-    valid_at_ns: int
-    gap_ns: int
-    value: float
-    reason: int
-    quality: int
-    gateway: int
-    slot: int
-    vital: int
-    source: int
+    def remember(self, stream: int, sample: Sample) -> None:
+        """Take note of a sample that is newer, before it is judged."""
 
-    def as_row(self) -> tuple[float, ...]:
-        return (
-            self.newest_at_ns,
-            self.fresh_at_ns,
-            self.valid_at_ns,
-            self.gap_ns,
-            self.value,
-            self.reason,
-            self.quality,
-            self.gateway,
-            self.slot,
-            self.vital,
-            self.source,
-        )
+    def take_old(self, stream: int, sample: Sample, received_ns: int) -> bool:
+        """Take a late sample that changes nothing here, such as one of an outage; whether it is one."""
 
-
-_NOTHING: Final = _Cell(0, 0, 0, 0, 0.0, 0, 0, 0, 0, 0, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """One sample, in the words of the rules."""
-
-    at_ns: int
-    value: float
-    reason: int
-    quality: int
-    has_value: bool
-    doubtful: bool
-    live: bool
-    source: int
-
-    def flag(self, source: Source) -> float:
-        """Whether what a flag rule looks for is the case, as 1 or 0."""
-        if source is Source.POOR_SIGNAL:
-            return float(self.doubtful or self._is_poor())
-        wanted = Reason.PROBE_OFF if source is Source.PROBE_OFF else Reason.DEVICE_FAULT
-        return float(self.reason == wanted)
-
-    def _is_poor(self) -> bool:
-        return not self.has_value and (self.reason in _POOR or self.reason == Reason.PRESENT)
+    def take(self, stream: int, sample: Sample, now_ns: int) -> None:
+        """Take any other late sample. The table and the trackers may be others afterwards."""
 
 
 class Walk:
-    """`trackers`: stream → one tracker per rule, for the streams that are not quiet."""
+    """`trackers`: stream → one tracker per rule, for the streams that are not quiet.
+
+    `renewed`: called with a stream of which something else than a sample changed the conditions.
+    """
 
     def __init__(self, table: StreamTable, book: AlarmBook) -> None:
         self._table = table
         self._book = book
         self.trackers: dict[int, list[Tracker]] = {}
-        self.late = 0  # samples that were not newer than what their stream had
+        self.renewed: Callable[[int], None] = lambda _stream: None
 
-    def walk(self, screened: Screened, gateways: Indices, sources: Indices, now_ns: int) -> None:
+    def walk(self, screened: Screened, gateways: Indices, sources: Indices, now_ns: int, late: Late) -> None:
         """Take the groups that are not calm, in order, best values first: they decide who speaks for the patient.
 
         `gateways`, `sources`: parallel to the sorted rows; of `sources` see `STATE_DTYPE`.
@@ -113,26 +67,34 @@ class Walk:
             rows["value"].tolist(),
             rows["reason"].tolist(),
             rows["quality"].tolist(),
-            gateways[chosen].tolist(),
             sources[chosen].tolist(),
+            gateways[chosen].tolist(),
+            rows["received_at_ns"].tolist(),
+            np.repeat(screened.plain, lengths)[chosen].tolist(),
         )
         state = self._table.state
         current, cell = -1, _NOTHING
-        for stream, at_ns, value, reason, quality, gateway, source in zip(*columns, strict=True):
+        for stream, at_ns, value, reason, quality, source, gateway, received_ns, plain in zip(*columns, strict=True):
             if stream != current:
                 if current >= 0:
                     state[current] = cell.as_row()
-                current, cell = stream, _Cell(*state[stream].item())
-            if at_ns <= cell.newest_at_ns:
-                self.late += 1
-                continue
-            has_value = reason == Reason.PRESENT and quality != Quality.UNUSABLE and not isnan(value)
-            live = now_ns - at_ns <= LIVE_WINDOW_NS
-            reading = _Reading(at_ns, value, reason, quality, has_value, quality == Quality.DOUBTFUL, live, source)
-            if quality != Quality.TEST and reason < _OF_SERVICES:
+                current, cell = stream, Cell(*state[stream].item())
+            if not plain:
+                sample = Sample(at_ns, value, reason, quality, source)
+                is_late = at_ns <= cell.newest_at_ns
+                if is_late and late.take_old(stream, sample, received_ns):
+                    continue
+                state[stream] = cell.as_row()
+                if is_late:
+                    late.take(stream, sample, now_ns)
+                    cell = Cell(*state[stream].item())
+                    continue
+                late.remember(stream, sample)
+            reading = reading_of(at_ns, value, reason, quality, source, now_ns=now_ns)
+            if reading.is_judged:
                 self._judge(stream, cell, reading)
-            _keep(cell, reading, gateway)
-            cell.source = source
+            cell.keep(reading)
+            cell.gateway = gateway
         if current >= 0:
             state[current] = cell.as_row()
 
@@ -147,17 +109,25 @@ class Walk:
                 self._vote(stream, rule, 0, finding)
                 self._dispute(stream, rule, finding, disputed=False)
         self._settle(stream)
+        self.renewed(stream)
 
     def adopt(self, stream: int, trackers: list[Tracker]) -> None:
         """Go on with `trackers`, one for each rule that the stream has now."""
         self.trackers[stream] = trackers
         self._settle(stream)
 
+    def put(self, stream: int, trackers: list[Tracker] | None) -> None:
+        """Go on with `trackers`, `None` when nothing is pending or present."""
+        self._table.quiet[stream] = trackers is None
+        self.trackers.pop(stream, None)
+        if trackers is not None:
+            self.trackers[stream] = trackers
+
     def settle_dispute(self, stream: int, rule: Rule, finding: Finding) -> None:
         """Take back that the stream is overruled: it is no longer beyond the limit of `rule`."""
         self._dispute(stream, rule, finding, disputed=False)
 
-    def _judge(self, stream: int, cell: _Cell, reading: _Reading) -> None:
+    def _judge(self, stream: int, cell: Cell, reading: Reading) -> None:
         trackers = self.trackers.get(stream)
         rules = self._table.rules[stream]
         if trackers is None:
@@ -168,20 +138,19 @@ class Walk:
         since_any = covered_ns(reading.at_ns, cell.newest_at_ns, cell.gap_ns)
         since_value = covered_ns(reading.at_ns, cell.valid_at_ns, cell.gap_ns)
         for rule, tracker in zip(rules, trackers, strict=True):
-            if rule.source is not Source.VALUE:
-                changed = observe(tracker, rule, reading.flag(rule.source), since_any)
-            elif reading.has_value:
-                changed = observe(tracker, rule, reading.value, since_value, doubtful=reading.doubtful)
-            else:
-                continue
-            if changed or (tracker.level and reading.live):
-                finding = _finding(rule, tracker.level, reading, self._table.told_by(stream, reading.source))
-                holds = self._may_hold(stream, rule, reading.at_ns)
-                self._vote(stream, rule, tracker.level if holds else 0, finding if holds else _overruled(finding))
-                if (best := int(self._table.best_of[stream])) >= 0:
-                    long = not holds and bool(tracker.level) and tracker.covered_ns[0] >= OVERRULED_NS
-                    self._dispute(stream, rule, finding, disputed=long and not self._agrees(best, rule.sign))
+            changed = follow(tracker, rule, reading, since_any, since_value)
+            if changed or (changed is not None and tracker.level and reading.live):
+                self.tell(stream, rule, tracker, reading)
         self._settle(stream)
+
+    def tell(self, stream: int, rule: Rule, tracker: Tracker, reading: Reading) -> None:
+        """Vote on what a rule's tracker says after a reading."""
+        finding = _finding(rule, tracker.level, reading, self._table.told_by(stream, reading.source))
+        holds = self._may_hold(stream, rule, reading.at_ns)
+        self._vote(stream, rule, tracker.level if holds else 0, finding if holds else _overruled(finding))
+        if (best := int(self._table.best_of[stream])) >= 0:
+            long = not holds and bool(tracker.level) and tracker.covered_ns[0] >= OVERRULED_NS
+            self._dispute(stream, rule, finding, disputed=long and not self._agrees(best, rule.sign))
 
     def _may_hold(self, stream: int, rule: Rule, at_ns: int) -> bool:
         """Whether a stream may hold what it finds of the patient.
@@ -236,7 +205,7 @@ class Walk:
         return Key(rule.condition, patient, "" if of_patient else device), f"{device}/{int(row['vital'])}"
 
 
-def _finding(rule: Rule, level: int, reading: _Reading, device: str) -> Finding:
+def _finding(rule: Rule, level: int, reading: Reading, device: str) -> Finding:
     by_value = rule.source is Source.VALUE
     return Finding(
         rule.kind,
@@ -251,16 +220,3 @@ def _finding(rule: Rule, level: int, reading: _Reading, device: str) -> Finding:
 
 def _overruled(finding: Finding) -> Finding:
     return replace(finding, detail=_OVERRULED)
-
-
-def _keep(cell: _Cell, reading: _Reading, gateway: int) -> None:
-    at_ns = reading.at_ns
-    if reading.has_value:
-        gap = at_ns - cell.valid_at_ns
-        if cell.valid_at_ns > 0 and gap <= MOST_COVER_NS:
-            cell.gap_ns = gap
-        cell.valid_at_ns, cell.value = at_ns, reading.value
-    if reading.reason < _OF_SERVICES:
-        cell.fresh_at_ns = at_ns
-    cell.newest_at_ns, cell.gateway = at_ns, gateway
-    cell.reason, cell.quality = reading.reason, reading.quality

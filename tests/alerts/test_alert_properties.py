@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
 
-from alert_world import T0, Row, S, block, preset, single_device_ward, told
+from alert_world import T0, Row, S, block, preset, single_device_ward
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -112,7 +112,7 @@ def test_cutting_changes_nothing(
 ) -> None:
     whole, pieces = judge([runs(story)]), judge(cut(runs(story), cuts))
     assert essence(whole[1]) == essence(pieces[1])
-    assert whole[0].walk.late == pieces[0].walk.late
+    assert whole[0].late == pieces[0].late
 
 
 @given(_readings | _judged, _cuts)
@@ -148,14 +148,6 @@ def test_no_alarm_of_a_patient_is_open_that_nobody_holds(
     of_streams = {(condition, source) for condition, source in votes if source.count("/") == 1}
     assert of_streams <= present
     assert {vote for vote in present if ":best" in vote[1]} <= of_streams
-
-
-@given(st.permutations([row for at_s in range(10, 30) for row in [("d-0", Vital.SPO2, float(at_s), 70.0)]]))
-def test_late_samples_change_nothing_in_whatever_order_they_come(rows: list[Row]) -> None:
-    engine = Engine(WARD, preset(), T0)
-    engine.step([(NOW, block([("d-0", Vital.SPO2, 30.0, 97.0)]))], 1, T0 + 31 * S)
-    assert told(engine.step([(NOW, block(rows, received_s=31))], 2, T0 + 31 * S)) == []
-    assert engine.late == 20
 
 
 def test_the_snapshot_of_a_large_ward_is_small() -> None:
