@@ -32,7 +32,7 @@ from vitals.journal import Journal, Record
 
 PATIENTS = 4
 SECONDS = 18  # of each life
-LOW_S = 2 * SECONDS  # of each low value; the delay is 15
+LOW_S = 2 * SECONDS  # of each low value; the delay is 15, for it is no fall that calls at once
 PACE_S = 0.03  # for a second of the ward: the service is to be killed at work, not before it read anything
 _LIFE = """
 import asyncio, sys
@@ -90,7 +90,7 @@ class _Ingest:
 
     def write(self, at_s: int) -> None:
         low = (at_s - 1) // LOW_S % PATIENTS
-        rows = [r for i in range(PATIENTS) for r in second(at_s, f"d-{i}", spo2=85.0 if i == low else 97.0)]
+        rows = [r for i in range(PATIENTS) for r in second(at_s, f"d-{i}", spo2=86.0 if i == low else 94.0)]
         self.tell(at_s)
         self._journal.append([(int(RecordKind.SAMPLES), encode_block(block(rows)))], now_ns=T0 + at_s * S)
 
