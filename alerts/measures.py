@@ -76,7 +76,8 @@ class MeasureWatch:
         if new:
             self._set(np.arange(new.start, new.stop), self._preset)
         for stream in new if self._own else ():
-            self._set(np.array([stream]), self.settings(stream))
+            if (settings := self.settings(stream)) is not self._preset:
+                self._set(np.array([stream]), settings)
 
     def _set(self, streams: Indices, settings: Measures) -> None:
         """Let settings hold for streams."""
