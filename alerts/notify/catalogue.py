@@ -20,11 +20,13 @@ from vitals.errors import ConfigurationError
 SHIPPED: Final = ("en", "de")
 
 # The parts of a first line; together with marker and number they leave some of it to the name of a bed or gateway.
-Name = Annotated[str, Meta(min_length=1, max_length=40, pattern=r"^[^\n\r]+\Z")]  # of a condition
-Beginning = Annotated[str, Meta(min_length=1, max_length=26, pattern=r"^[^\n\r]+\Z")]  # {name} and {what} included
-Frame = Annotated[str, Meta(min_length=1, max_length=38, pattern=r"^[^\n\r]+\Z")]
-Sentence = Annotated[str, Meta(min_length=1, max_length=240, pattern=r"^[^\n\r]+\Z")]
-Clock = Annotated[str, Meta(min_length=2, max_length=32, pattern=r"^([^%\n]|%[YmdHMS])+\Z")]
+MOST_NAME: Final = 40  # characters of what a condition is called
+MOST_SENTENCE: Final = 240
+Name = Annotated[str, Meta(min_length=1, max_length=MOST_NAME)]
+Beginning = Annotated[str, Meta(min_length=1, max_length=26)]  # {name} and {what} included
+Frame = Annotated[str, Meta(min_length=1, max_length=38)]
+Sentence = Annotated[str, Meta(min_length=1, max_length=MOST_SENTENCE)]
+Clock = Annotated[str, Meta(min_length=2, max_length=32, pattern=r"^([^%]|%[YmdHMS])+\Z")]
 
 
 class Priorities(Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,6 +90,7 @@ class Happened(Struct, frozen=True, forbid_unknown_fields=True):
     widened: Sentence
     resumed: Sentence
     reminded: Sentence
+    counted: Sentence
     comes_and_goes: Sentence
 
 
@@ -104,6 +107,7 @@ class Reasons(Struct, frozen=True, forbid_unknown_fields=True):
 class Lists(Struct, frozen=True, forbid_unknown_fields=True):
     """Several beds, and several alarms."""
 
+    bed: Sentence
     beds: Sentence
     beds_and_more: Sentence
     line: Sentence
@@ -154,8 +158,8 @@ class Texts(Struct, frozen=True, forbid_unknown_fields=True):
     priorities: Priorities
     subjects: Subjects
     first_lines: FirstLines
-    conditions: dict[str, Name]
-    actions: dict[str, Sentence]
+    conditions: dict[str, str]
+    actions: dict[str, str]
     measured: Measured
     times: Times
     happened: Happened
@@ -184,9 +188,15 @@ def shipped(language: str) -> Texts:
 
 def _decode(payload: bytes, where: str) -> Texts:
     try:
-        return msgspec.toml.decode(payload, type=Texts)
+        texts = msgspec.toml.decode(payload, type=Texts)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{where}: {error}") from error
+    bounds = {"conditions": (texts.conditions, MOST_NAME), "actions": (texts.actions, MOST_SENTENCE)}
+    for table, (entries, most) in bounds.items():  # msgspec would not say which entry of a table it is
+        for key, text in entries.items():
+            if not 0 < len(text) <= most:
+                raise ConfigurationError(f"{where}: {table}.{key} has {len(text)} characters; write 1 to {most}")
+    return texts
 
 
 def _check_like(found: Mapping[str, frozenset[str]], wanted: Mapping[str, frozenset[str]], where: str) -> None:
@@ -215,6 +225,8 @@ def _placeholders(tree: Mapping[str, Any], where: str, path: str = "") -> Iterat
 
 
 def _names_in(text: str, where: str) -> frozenset[str]:
+    if not text.isprintable():
+        raise ConfigurationError(f"{where}: a line break or other control character; write one line")
     try:
         parts = [(name, form, how) for _, name, form, how in Formatter().parse(text) if name is not None]
     except ValueError as error:

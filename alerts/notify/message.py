@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from alerts.causes import COUNTED_WITH
 from alerts.chatter import COMES_AND_GOES
 from alerts.events import (
     CHANNEL_DOWN,
@@ -21,6 +22,7 @@ from alerts.events import (
     SPO2_FALLING,
     TREND,
     AlarmEvent,
+    Kind,
     Priority,
     Transition,
 )
@@ -31,6 +33,7 @@ MARKERS: Final = {Priority.HIGH: "***", Priority.MEDIUM: "**", Priority.LOW: "*"
 MOST_LISTED: Final = 12  # alarms or beds named in one message; the rest is counted
 _BEGINS: Final = (Transition.RAISED, Transition.NOTED, Transition.ANNOTATED)  # `at_ns` is when it began
 _STILL: Final = (Transition.RESUMED, Transition.REMINDED)  # nothing new was measured: the value is of before
+_NOT_OF_SCORE: Final = ("", COMES_AND_GOES, *COUNTED_WITH.values())  # other details name what a score misses
 _OF_BED: Final = "bed "  # so the detail of `LIMITS_STUCK` begins when it is about one
 
 
@@ -190,7 +193,7 @@ def _measured(event: AlarmEvent, wording: Wording) -> str:
         return ""
     measured, limit, before = wording.texts.measured, wording.limit(event.condition, event.limit), ""
     if event.condition == EARLY_WARNING:
-        said = measured.score_in_part if event.detail else measured.score
+        said = measured.score if event.detail in _NOT_OF_SCORE else measured.score_in_part
     elif event.condition == SPO2_FALLING:
         said = measured.fall
     elif event.condition.endswith(f"_{TREND}"):
@@ -222,21 +225,25 @@ def _began_ns(event: AlarmEvent) -> int:
 def _circumstances(event: AlarmEvent, texts: Texts) -> list[str]:
     """What happened to it, why, and which beds it is about."""
     comes = texts.happened.comes_and_goes if event.detail == COMES_AND_GOES else ""
+    counted = texts.happened.counted if event.detail in COUNTED_WITH.values() else ""
     happened = str(getattr(texts.happened, event.transition.value, ""))
     reason = str(getattr(texts.reasons, event.reason.name.lower(), ""))
-    return [happened, comes, reason, _beds(event, texts)]
+    return [happened, comes, counted, reason, _beds(event, texts)]
 
 
 def _beds(event: AlarmEvent, texts: Texts) -> str:
     if event.bed or not event.beds:
         return ""
     named, more = ", ".join(event.beds[:MOST_LISTED]), len(event.beds) - MOST_LISTED
-    return texts.lists.beds_and_more.format(beds=named, count=more) if more > 0 else texts.lists.beds.format(beds=named)
+    if more > 0:
+        return texts.lists.beds_and_more.format(beds=named, count=more)
+    return (texts.lists.bed if len(event.beds) == 1 else texts.lists.beds).format(beds=named)
 
 
 def _action(event: AlarmEvent, texts: Texts) -> str:
-    about_patient = "patient_high" if event.priority is Priority.HIGH else "patient"
-    return texts.actions.get(event.condition) or texts.actions[about_patient]
+    if event.kind is Kind.PHYSIOLOGICAL and event.priority is Priority.HIGH:
+        return texts.actions["patient_high"]
+    return texts.actions.get(event.condition) or texts.actions["patient"]
 
 
 def _line(event: AlarmEvent, wording: Wording, now_ns: int) -> str:

@@ -49,10 +49,9 @@ class Wording:
         return f"{self._digits(value, vital)} {VITALS[vital].unit}" if vital is not None else ""
 
     def limit(self, condition: str, limit: float) -> str:
-        """What a value of the condition is held against: a limit as it was set, or a measured level."""
-        vital = condition_vital(condition)
-        if vital is not None and is_held_against_a_level(condition):
-            return self._digits(limit, vital)
+        """What a value of the condition is held against: a limit as it was set, or a measured level with its unit."""
+        if is_held_against_a_level(condition):
+            return self.number(condition, limit)
         return f"{limit:g}".replace(".", self.texts.decimal_mark)
 
     def priority(self, priority: Priority) -> str:
