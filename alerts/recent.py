@@ -5,7 +5,7 @@
 
 All streams of a ward share two checkpoints, of which the newer becomes the older every `REACH_NS`; they are told apart
 by when the records arrived, so that reading the journal again makes the same ones. Between them and now the rows stand
-in rings, one column for each stream: 22 bytes a row, 1.4 kB a stream.
+in rings, one column for each stream: 18 bytes a row, 1.2 kB a stream.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ import numpy.typing as npt
 
 from alerts.cells import Cell, Sample
 from alerts.conditions import Tracker
+from alerts.limits import Rule
 from alerts.screening import Screened
 from alerts.streams import NEVER, STATE_DTYPE, Bools, Indices, StreamTable
 from vitals.columns import Rows
 
 REACH_NS: Final = 30_000_000_000  # so much of the past can be walked again at least: the live window
+_SPARE: Final = 64  # columns for streams to come, besides an eighth
 CAPACITY: Final = 64  # rows of a stream: two reaches at one a second, and a few that came late
 
 
@@ -65,6 +67,12 @@ def copied(trackers: list[Tracker]) -> list[Tracker]:
     return [replace(tracker, covered_ns=list(tracker.covered_ns)) for tracker in trackers]
 
 
+def fits(trackers: list[Tracker], rules: tuple[Rule, ...]) -> bool:
+    """Whether trackers can be those of rules."""
+    levels = [len(tracker.covered_ns) for tracker in trackers]
+    return levels == [len(rule.levels) for rule in rules]
+
+
 class Recent:
     """`older`, `newer`: the checkpoints."""
 
@@ -78,13 +86,17 @@ class Recent:
         self._value: npt.NDArray[np.float64] = np.zeros(0)
         self._reason: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
         self._quality: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
-        self._source: npt.NDArray[np.int32] = np.zeros(0, np.int32)
 
     # -- checkpoints -------------------------------------------------------------------------------------------------
 
     def is_due(self, arrived_ns: int) -> bool:
         """Whether a checkpoint is to be made before the record that arrived then. The clock may have been set back."""
         return abs(arrived_ns - self.newer.arrived_ns) >= REACH_NS
+
+    @property
+    def begun(self) -> Checkpoint:
+        """The older checkpoint, or the newer one when that is the first."""
+        return self.older if self.older.arrived_ns != NEVER else self.newer
 
     def mark(self, position: int, arrived_ns: int, trackers: dict[int, list[Tracker]]) -> None:
         """Make a checkpoint of the table as it is now, and of `trackers`."""
@@ -93,6 +105,11 @@ class Recent:
         kept = {stream: copied(found) for stream, found in trackers.items()}
         count = self.count[: self._table.size].copy()
         self.older, self.newer = self.newer, Checkpoint(position, arrived_ns, state, kept, count)
+
+    def forget(self, trackers: dict[int, list[Tracker]]) -> None:
+        """Let nothing before now be walked again."""
+        self.mark(0, NEVER, trackers)
+        self.mark(0, NEVER, trackers)
 
     def begin_anew(self, stream: int, trackers: list[Tracker] | None) -> None:
         """Let nothing before now be walked again: something else than samples changed the stream."""
@@ -110,8 +127,8 @@ class Recent:
 
     # -- rows --------------------------------------------------------------------------------------------------------
 
-    def remember(self, screened: Screened, sources: Indices, chosen: Bools) -> None:
-        """Write the rows of the `chosen` groups, which are in order. `sources`: parallel to the sorted rows."""
+    def remember(self, screened: Screened, chosen: Bools) -> None:
+        """Write the rows of the `chosen` groups, which are in order, before the table takes note of them."""
         self.fit()
         streams, times, rows, starts = screened.streams, screened.times, screened.rows, screened.starts
         lengths = screened.ends - starts + 1
@@ -122,20 +139,20 @@ class Recent:
             place = self.count[streams] % CAPACITY * self._width + streams
         if not chosen.all():
             mine = np.repeat(chosen, lengths)
-            place, times, rows, sources = place[mine], times[mine], rows[mine], sources[mine]
+            place, times, rows = place[mine], times[mine], rows[mine]
             starts, lengths = starts[chosen], lengths[chosen]
         self._at_ns[place], self._value[place] = times, rows["value"]
-        self._reason[place], self._quality[place], self._source[place] = rows["reason"], rows["quality"], sources
+        self._reason[place], self._quality[place] = rows["reason"], rows["quality"]
         first = streams[starts]
-        new = first[self.count[first] == 0]
-        if new.size:
-            self.first_ns[new] = screened.times[starts[self.count[first] == 0]]
+        new = self._table.state["newest_at_ns"][first] == NEVER
+        if new.any():
+            self.first_ns[first[new]] = screened.times[starts[new]]
         self.count[first] += lengths
 
     def append(self, stream: int, sample: Sample) -> None:
-        """Write one row that is newer than all of its stream."""
+        """Write one row that is newer than all of its stream, before the table takes note of it."""
         self.fit()
-        if not self.count[stream]:
+        if self._table.state["newest_at_ns"][stream] == NEVER:
             self.first_ns[stream] = sample.at_ns
         self._put(stream, int(self.count[stream]), sample)
         self.count[stream] += 1
@@ -159,7 +176,7 @@ class Recent:
         """The last rows, oldest first; at most `CAPACITY`."""
         end = int(self.count[stream])
         places = np.arange(max(0, end - min(many, CAPACITY)), end) % CAPACITY * self._width + stream
-        columns = (self._at_ns, self._value, self._reason, self._quality, self._source)
+        columns = (self._at_ns, self._value, self._reason, self._quality)
         return [Sample(*row) for row in zip(*(column[places].tolist() for column in columns), strict=True)]
 
     def of(self, stream: int) -> list[Sample]:
@@ -174,8 +191,8 @@ class Recent:
         """Make room for the streams that are new in the table."""
         if self._table.size <= self._width:
             return
-        width = self._table.size * 5 // 4
-        for name in ("_at_ns", "_value", "_reason", "_quality", "_source"):
+        width = len(self._table.state)  # it doubles, and what is not written yet takes no memory
+        for name in ("_at_ns", "_value", "_reason", "_quality"):
             column = getattr(self, name).reshape(CAPACITY, self._width)
             wider = np.zeros((CAPACITY, width), column.dtype)
             wider[:, : self._width] = column
@@ -186,5 +203,5 @@ class Recent:
 
     def _put(self, stream: int, number: int, row: Sample) -> None:
         place = number % CAPACITY * self._width + stream
-        self._at_ns[place], self._value[place], self._source[place] = row.at_ns, row.value, row.source
+        self._at_ns[place], self._value[place] = row.at_ns, row.value
         self._reason[place], self._quality[place] = row.reason, row.quality
