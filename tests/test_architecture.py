@@ -71,7 +71,7 @@ PURE: Final = (
     ),
     "ingest.signals.*",
     *("ingest.influx." + name for name in ("config", "delivery", "encoding", "line_protocol", "rollup_lines")),
-    *("ingest.influx." + name for name in ("settling", "status_lines", "touched", "verdicts")),
+    *("ingest.influx." + name for name in ("settling", "status_lines", "touched", "verdicts", "wave_lines")),
     *("ingest.store." + name for name in ("answers", "blobs", "retention", "rollup", "rows", "waveform_blobs")),
     *(
         "alerts." + name

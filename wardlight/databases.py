@@ -24,7 +24,7 @@ from ingest.store.reader import StoreReader
 from vitals.errors import ConfigurationError
 from vitals.journal import Journal
 from vitals.ward import Ward
-from wardlight.influx_alarms import encode_alarms
+from wardlight.influx_alarms import encode_alarms, moments_of
 from wardlight.layout import now_ns
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ class Databases:
                 reader=reader,
                 stored=store.reached,
                 encode_alarms=encode_alarms,
+                moments_of=moments_of,
                 site=ward.site,
                 patients=ward.patients,
             )

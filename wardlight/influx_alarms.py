@@ -17,12 +17,14 @@ another and sending one twice changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Final
 
-from alerts.events import ALARMS_PAUSED, AlarmEvent, AlarmRecordKind, Transition, decode_event
+from alerts.events import ALARMS_PAUSED, AlarmEvent, AlarmRecordKind, Kind, Priority, Transition, decode_event
 from ingest.influx.encoding import Encoded
 from ingest.influx.line_protocol import Lines, Precision, in_bodies, line
+from ingest.influx.wave_lines import Moment
 from vitals.errors import MalformedMessageError
 from vitals.journal import Record
 
@@ -109,6 +111,25 @@ def _stamp(at_ns: int, number: int, precision: Precision) -> int:
     if precision is Precision.MILLISECONDS:  # too coarse to hide a number in: tags keep most events apart
         return at_ns // precision.divisor
     return at_ns // _NUMBERS * _NUMBERS + number % _NUMBERS
+
+
+def moments_of(records: Sequence[Record]) -> list[Moment]:
+    """The alarms among `records` of which a pulse wave may show why: of a patient's vitals, and not of low priority."""
+    found: list[Moment] = []
+    for record in records:
+        if record.kind == AlarmRecordKind.EVENT:
+            with suppress(MalformedMessageError):  # `encode_alarms` counts it
+                found += moments([decode_event(record.payload)])
+    return found
+
+
+def moments(events: Iterable[AlarmEvent]) -> Iterator[Moment]:
+    """The same of events."""
+    return (
+        Moment(event.patient, event.at_ns)
+        for event in events
+        if event.transition is Transition.RAISED and event.kind is Kind.PHYSIOLOGICAL and event.priority > Priority.LOW
+    )
 
 
 def encode_alarms(records: Sequence[Record], site: str, precision: Precision, lines_per_body: int) -> Encoded:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from alerts.events import AlarmEvent
 from alerts.log import read_events
 from ingest.influx.client import Client
 from ingest.influx.comparison import Difference, differences, stored_points
 from ingest.influx.config import Target
-from ingest.influx.line_protocol import LINES_PER_BODY, in_bodies
+from ingest.influx.line_protocol import in_bodies
 from ingest.influx.owed import Owed, cursor_of
 from ingest.influx.questions import Question, points_at
 from ingest.influx.refill import Refill, hours
@@ -24,7 +25,7 @@ from ingest.store.reader import StoreReader
 from vitals.errors import PermanentError, RetryableError
 from vitals.journal import Journal
 from vitals.model import Vital
-from wardlight.influx_alarms import alarm_lines
+from wardlight.influx_alarms import alarm_lines, moments
 from wardlight.layout import DataFolder, now_ns
 
 Span: TypeAlias = tuple[int, int]
@@ -49,19 +50,20 @@ async def backfill(
         for index, (patient, start_ns, end_ns) in enumerate(steps):
             sent += await send_from_store(refill, sender, patient, start_ns, end_ns, now_ns=now_ns())
             progress((index + 1) / len(steps))
-        bodies = await asyncio.to_thread(_alarm_bodies, data.alarms, sender, site, span)
-        sent += await sender.send_all(bodies)
+        events = await asyncio.to_thread(_events, data.alarms, span)
+        lines = (told for event in events for told in alarm_lines(event, site, target.precision))
+        sent += await sender.send_all(in_bodies(list(lines)))
+        if target.snippets:
+            sent += await sender.send_all(refill.snippets(moments(events), oldest_ns=target.oldest_ns(now_ns())))
         progress(1.0)
     return sent
 
 
-def _alarm_bodies(path: Path, sender: Sender, site: str, span: Span) -> list[bytes]:
+def _events(path: Path, span: Span) -> list[AlarmEvent]:
     if not path.exists():
         return []
     with Journal(path, read_only=True) as journal:
-        events = (event for event in read_events(journal) if span[0] <= event.at_ns < span[1])
-        lines = [told for event in events for told in alarm_lines(event, site, sender.target.precision)]
-    return list(in_bodies(lines, LINES_PER_BODY))
+        return [event for event in read_events(journal) if span[0] <= event.at_ns < span[1]]
 
 
 def verify(

@@ -11,6 +11,7 @@
     gzip = true                         # optional
     keep_days = 30                      # optional: readings; what is older is not sent
     keep_rollup_days = 400              # optional: minutes and quarters of an hour
+    snippets = true                     # optional: pulse waves around alarms
 
 TLS is demanded; `allow_http = true` does without it, for a database on the same machine or a network of its own.
 """
@@ -54,6 +55,7 @@ class Target(Struct, frozen=True, forbid_unknown_fields=True):
     token_file: str | None = None
     ca_file: str | None = None
     gzip: bool = False
+    snippets: bool = True
     allow_http: bool = False
     keep_days: Days | None = None
     keep_rollup_days: Days | None = None

@@ -49,12 +49,17 @@ class _Restarted(Exception):  # noqa: N818 - no error: the target came back, and
     """The target is in another life."""
 
 
+async def _at_once(_records: Sequence[Record]) -> None:
+    """What stands in the journal can be sent."""
+
+
 class Forwarder:
     """Keeps one target up with one journal, under a cursor of its own.
 
-    `encode`: records and the most lines of one body → lines. `life`: names the life of a target whose answers are
-    not durable, blocking. `crowded`: whether this cursor keeps the journal from taking in more; `let_go`: what is to
-    be done then with the position reached, instead of waiting on; it returns the position to go on from.
+    `encode`: records and the most lines of one body → lines. `ready`: waits until they can be encoded. `life`: names
+    the life of a target whose answers are not durable, blocking. `crowded`: whether this cursor keeps the journal from
+    taking in more; `let_go`: what is to be done then with the position reached, instead of waiting on; it returns the
+    position to go on from.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class Forwarder:
         encode: Callable[[Sequence[Record], int], Encoded],
         sender: Sender,
         *,
+        ready: Callable[[Sequence[Record]], Awaitable[None]] = _at_once,
         life: Callable[[], str] = lambda: "",
         crowded: Callable[[], bool] = lambda: False,
         let_go: Callable[[int], int] | None = None,
@@ -74,6 +80,7 @@ class Forwarder:
         self._cursor = cursor
         self._encode = encode
         self._sender = sender
+        self._ready = ready
         self._life = life
         self._crowded = crowded
         self._let_go = let_go
@@ -127,6 +134,7 @@ class Forwarder:
         async for records in following:
             if self._crowded():  # it answers, and takes less than comes in
                 raise Abandoned
+            await self._ready(records)
             encoded = await asyncio.to_thread(self._encode, records, self._sender.lines_per_body)
             if encoded.unreadable:
                 _log.error("journal records skipped", cursor=self._cursor, records=encoded.unreadable)

@@ -210,6 +210,18 @@ def in_bodies(lines: Sequence[bytes], lines_per_body: int = LINES_PER_BODY) -> I
         yield b"".join(lines[start : start + lines_per_body])
 
 
+def joined(bodies: Iterable[bytes], least_bytes: int) -> Iterator[bytes]:
+    """The lines of several bodies in one, as long as it is smaller than `least_bytes`; empty ones are left out."""
+    pending = b""
+    for body in bodies:
+        pending += body
+        if len(pending) >= least_bytes:
+            yield pending
+            pending = b""
+    if pending:
+        yield pending
+
+
 def _tag(value: str) -> str:
     return value.translate(_TAG_ESCAPES)
 

@@ -5,7 +5,7 @@ All of it is idempotent: the keys are those of the live path, so sending anythin
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
@@ -13,13 +13,16 @@ from typing import Final
 import numpy as np
 
 from ingest.influx.config import Kind, Target
-from ingest.influx.line_protocol import Lines, in_bodies, vitals_lines
+from ingest.influx.line_protocol import Lines, in_bodies, joined, vitals_lines
 from ingest.influx.rollup_lines import MINUTES, QUARTER_NS, QUARTERS, quarters_of, rollup_line, rollups_of
+from ingest.influx.wave_lines import WAVES, Moment, wave_body
 from ingest.store.answers import Samples
 from ingest.store.reader import StoreReader
 from vitals.columns import SAMPLE_DTYPE, SampleBlock
 
 HOUR_NS: Final = 3_600 * 10**9  # read at once: of one patient some 40,000 readings, 5 MB of lines
+_LONGEST_BLOCK_NS: Final = 5 * 10**9  # of a wave; a wearable sends one a second
+_SNIPPET_BYTES: Final = 256 << 10  # some 3,000 lines in one POST: an alarm's
 _COLUMNS: Final = ("sampled_at_ns", "received_at_ns", "raw", "value", "device", "sequence", "vital", "reason")
 
 
@@ -53,6 +56,17 @@ class Refill:
             if rollup.start_ns >= oldest_ns
         ]
         return tuple(in_bodies(lines))
+
+    def snippets(self, moments: Iterable[Moment], *, oldest_ns: int = 0) -> Iterator[bytes]:
+        """Bodies with the pulse waves around `moments`, made one at a time; nothing of who wears no such device."""
+        wanted = (moment for moment in moments if moment.at_ns >= oldest_ns)
+        yield from joined((body for moment in wanted for body in self._snippet(moment)), _SNIPPET_BYTES)
+
+    def _snippet(self, moment: Moment) -> Iterator[bytes]:
+        start_ns, end_ns = moment.span_ns
+        for waveform, name in WAVES.items():
+            for wave in self.reader.waveforms(moment.patient, waveform, start_ns - _LONGEST_BLOCK_NS, end_ns):
+                yield wave_body(wave, name, moment, self.site, self.target.precision)
 
 
 def hours(start_ns: int, end_ns: int) -> Iterator[tuple[int, int]]:

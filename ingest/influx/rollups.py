@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
 import structlog
 
+from ingest.influx.line_protocol import joined
 from ingest.influx.owed import Owed
 from ingest.influx.refill import Refill
 from ingest.influx.sender import Abandoned, Sender
@@ -137,7 +138,7 @@ class Rollups:
             for body in self._refill.rollups(patient, start_ns, end_ns, oldest_ns=oldest_ns)
         )
         place, crowded = self._refill.target.rollup_place, lambda: self._owed.crowded(self._cursor)
-        self.sent += await self._sender.send_all(_joined(found), place, abandon=crowded)
+        self.sent += await self._sender.send_all(joined(found, _BODY_BYTES), place, abandon=crowded)
 
     async def _keep(self, position: int) -> None:
         now_s = self._monotonic()
@@ -147,18 +148,6 @@ class Rollups:
             await asyncio.to_thread(self._journal.move, self._cursor, self._settling.settled)
         except RetryableError as error:  # the next round moves it
             _log.warning("cursor not moved", cursor=self._cursor, error=str(error))
-
-
-def _joined(bodies: Iterable[bytes]) -> Iterator[bytes]:
-    """The lines of several bodies in one, as long as it is small."""
-    pending = b""
-    for body in bodies:
-        pending += body
-        if len(pending) > _BODY_BYTES:
-            yield pending
-            pending = b""
-    if pending:
-        yield pending
 
 
 def _buckets(record: Record) -> Iterator[tuple[int, str]]:

@@ -20,12 +20,13 @@ from ingest.influx.client import Client
 from ingest.influx.config import Target
 from ingest.influx.encoding import Encoded, encode_records
 from ingest.influx.forwarder import Forwarder
-from ingest.influx.line_protocol import Precision, in_bodies
+from ingest.influx.line_protocol import Lines, Precision, in_bodies
 from ingest.influx.owed import Owed, cursor_of
 from ingest.influx.refill import HOUR_NS, Refill
 from ingest.influx.rollups import Rollups
 from ingest.influx.sender import Sender, Traffic
 from ingest.influx.status_lines import bed_line
+from ingest.influx.wave_lines import AFTER_NS, Moment
 from ingest.poison import PoisonStore
 from ingest.store.reader import StoreReader
 from vitals.journal import Journal, Record
@@ -35,6 +36,8 @@ WATCH_S: Final = 5.0
 BEDS_EVERY_S: Final = 300.0
 ALARM_AFTER_S: Final = 300.0  # a database may be restarted or upgraded without anybody being called
 ROLLUPS: Final = "rollups"
+SNIPPETS: Final = "snippets"
+ON_ITS_WAY_NS: Final = 2 * 10**9  # a pulse wave from the wearable to the journal
 
 EncodeAlarms = Callable[[Sequence[Record], str, Precision, int], Encoded]
 
@@ -44,6 +47,7 @@ class Sources:
     """What is sent from. `stored`: waits until the embedded store has a position of the ingest journal.
 
     `encode_alarms`: records of the alarm journal, site, precision, lines per body → lines. `patients`: of the ward.
+    `moments_of`: when records of the alarm journal raised alarms that a pulse wave may explain.
     """
 
     journal: Journal
@@ -54,6 +58,7 @@ class Sources:
     encode_alarms: EncodeAlarms
     site: str
     patients: Sequence[Patient] = ()
+    moments_of: Callable[[Sequence[Record]], Sequence[Moment]] = lambda _records: ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,7 @@ class TargetService:
             let_go=partial(self.owed.let_go, self.cursor),
         )
         self.alarms = Forwarder(sources.alarms, self.cursor, self._encode_alarms, self.sender, life=self.client.life)
+        self.snippets = self._snippets(cursor_of(target.name, SNIPPETS))
         self.rollups = Rollups(
             journal,
             cursor_of(target.name, ROLLUPS),
@@ -117,6 +123,7 @@ class TargetService:
                 ("readings", self.readings.run()),
                 ("alarms", self.alarms.run()),
                 ("rollups", self.rollups.run()),
+                *((("snippets", self.snippets.run()),) if self.snippets else ()),
                 ("owed", self._pay_on()),
                 ("beds", self._tell_beds()),
             ):
@@ -154,6 +161,25 @@ class TargetService:
 
     def _encode_alarms(self, records: Sequence[Record], lines_per_body: int) -> Encoded:
         return self._sources.encode_alarms(records, self._sources.site, self.target.precision, lines_per_body)
+
+    def _snippets(self, cursor: str) -> Forwarder | None:
+        """The pulse waves around alarms, when they are wanted."""
+        alarms, life = self._sources.alarms, self.client.life
+        if not self.target.snippets:
+            alarms.forget(cursor)
+            return None
+        return Forwarder(alarms, cursor, self._encode_snippets, self.sender, ready=self._waves_are_stored, life=life)
+
+    def _encode_snippets(self, records: Sequence[Record], _lines_per_body: int) -> Encoded:
+        moments = self._sources.moments_of(records)
+        oldest_ns = self.target.oldest_ns(self._now_ns())
+        return Encoded(Lines(self._refill.snippets(moments, oldest_ns=oldest_ns), len(moments)))
+
+    async def _waves_are_stored(self, records: Sequence[Record]) -> None:
+        """Wait for what comes after an alarm, too."""
+        waits_ns = records[-1].appended_at_ns + AFTER_NS + ON_ITS_WAY_NS - self._now_ns()
+        await asyncio.sleep(min(max(waits_ns, 0), AFTER_NS + ON_ITS_WAY_NS) / 1e9)  # a clock may be set back
+        await self._sources.stored(self._sources.journal.newest)
 
     async def _tell_beds(self) -> None:
         """Say again and again who lies where; a board asks for the newest."""

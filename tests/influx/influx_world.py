@@ -23,7 +23,7 @@ from vitals.columns import SAMPLE_DTYPE, RecordKind, SampleBlock, encode_block
 from vitals.journal import Bounds, Journal, WhenFull
 from vitals.model import Reason, Vital
 from vitals.ward import Patient
-from wardlight.influx_alarms import encode_alarms
+from wardlight.influx_alarms import encode_alarms, moments_of
 from wardlight.influx_work import verify
 from wardlight.layout import DataFolder
 
@@ -115,7 +115,15 @@ class Site:
         (self.data.root / "token").write_text("shim-token")
         stored, patients = self.store.reached, self.patients
         sources = Sources(
-            self.journal, self.alarms, self.poison, self.reader, stored, encode_alarms, SITE, patients=patients
+            self.journal,
+            self.alarms,
+            self.poison,
+            self.reader,
+            stored,
+            encode_alarms,
+            SITE,
+            patients=patients,
+            moments_of=moments_of,
         )
         return InfluxService(targets, self.data.root, sources, now_ns=lambda: self.now_ns)
 

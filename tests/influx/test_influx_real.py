@@ -24,10 +24,10 @@ from ingest.influx.owed import Owed
 from ingest.influx.questions import Question, points_at
 from ingest.influx.setup import Outcome, setup
 from ingest.poison import newest_first
-from vitals.columns import RecordKind, SampleBlock, encode_block
+from vitals.columns import RecordKind, SampleBlock, WaveformRow, encode_block
 from vitals.control import encode_status
 from vitals.errors import PermanentError
-from vitals.model import GatewayStatus, Presence, Vital
+from vitals.model import GatewayStatus, Presence, Vital, Waveform
 from vitals.ward import Patient
 from wardlight.influx_work import backfill, status
 
@@ -231,6 +231,58 @@ async def test_alarms_and_gateways_are_told(influxd: Influxd, site: Site) -> Non
     ]
     assert told[0]["actor"] == 'a "b"'
     assert rows(found, site.data.root, 'SELECT presence, spooled FROM "gateway"')[0]["spooled"] == 7.0
+
+
+async def test_an_alarm_brings_the_pulse_wave_around_it(
+    site: Site, real: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.influx.service.ON_ITS_WAY_NS", -(60 * SECOND_NS))
+    counts = np.arange(100, dtype="<i4") * 1_000
+    waves = tuple(
+        WaveformRow(
+            0, int(wave), START_NS + at_s * SECOND_NS, START_NS, 100.0, 4, 1, counts.tobytes(), _filtered(counts)
+        )
+        for at_s in range(60)
+        for wave in (Waveform.PPG_INFRARED, Waveform.ACCELERATION_X)
+    )
+    block = second(0, 1)
+    site.journal.append(
+        [(RecordKind.SAMPLES, encode_block(SampleBlock(block.devices, ("P-0001",), ("gw",), block.rows, waves)))],
+        now_ns=START_NS,
+    )
+    site.alarms.append([alarm(1, Transition.RAISED, START_NS + 30 * SECOND_NS)], now_ns=START_NS)
+    service = site.service(real)
+    snippets = service.targets[0].snippets
+    assert snippets is not None
+    async with site.forwarding(service):
+        await snippets.reached(1)
+        await service.reached(1)
+    flushed(real, real.url)
+    assert snippets_at(real, site.data.root) == [1_000.0 * n for _ in range(20) for n in range(100)]
+    await backfill(real, site.data.root, site.data, SITE, SPAN, lambda done: None)
+    flushed(real, real.url)
+    assert len(snippets_at(real, site.data.root)) == 2_000
+
+
+def _filtered(counts: np.ndarray[Any, Any]) -> bytes:
+    return (counts / 2).astype("<f4").tobytes()
+
+
+def snippets_at(found: Target, folder: Path) -> list[float]:
+    """The counts of all snippets, by time."""
+    if found.kind is not Kind.VICTORIAMETRICS:
+        return [row["count"] for row in rows(found, folder, 'SELECT "count", "wave" FROM "ppg"')]
+    with Client(found, folder) as client:
+        text = client.text("/api/v1/export", [("match[]", "ppg_count"), ("start", "1767000000")])
+    return [value for row in text.splitlines() for value in json.loads(row)["values"]]
+
+
+async def test_who_wants_no_snippets_gets_none(influxd: Influxd, site: Site) -> None:
+    site.alarms.move("influx:ward:snippets", 0)
+    service = site.service(target(influxd.url, Kind.INFLUX1, snippets=False))
+    assert service.targets[0].snippets is None
+    assert "influx:ward:snippets" not in site.alarms.cursors(), "or it would hold the alarm journal for ever"
+    service.close()
 
 
 async def test_a_bed_leads_to_who_lies_there_now(influxd: Influxd, site: Site) -> None:
