@@ -14,7 +14,7 @@ from typing import Final
 from alerts.alarms import AlarmBook, Finding
 from alerts.causes import CAUSES, COUNTED_WITH, cause_of
 from alerts.cells import LIVE_WINDOW_NS
-from alerts.events import SPO2_DEFICIT, SPO2_FALLING, SPO2_LOW, TREND, Key, Kind
+from alerts.events import FELL_FROM, SPO2_DEFICIT, SPO2_FALLING, SPO2_LOW, TREND, Key, Kind
 from alerts.falls import Fall
 from alerts.streams import JUDGED, StreamTable
 from vitals.model import VITALS, Reason, Vital
@@ -146,4 +146,4 @@ class MeasureVotes:
 
 
 def _fell(fall: Fall) -> str:
-    return f"fell from {fall.from_pct:.0f} %"
+    return f"{FELL_FROM}{fall.from_pct:.0f} %"

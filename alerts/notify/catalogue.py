@@ -90,6 +90,7 @@ class Happened(Struct, frozen=True, forbid_unknown_fields=True):
     widened: Sentence
     resumed: Sentence
     reminded: Sentence
+    fell: Sentence
     counted: Sentence
     comes_and_goes: Sentence
 

@@ -17,6 +17,7 @@ from alerts.events import (
     DATABASE_DOWN,
     EARLY_WARNING,
     ENGINE_DOWN,
+    FELL_FROM,
     GATEWAY_DOWN,
     LIMITS_STUCK,
     SPO2_FALLING,
@@ -228,7 +229,9 @@ def _circumstances(event: AlarmEvent, texts: Texts) -> list[str]:
     counted = texts.happened.counted if event.detail in COUNTED_WITH.values() else ""
     happened = str(getattr(texts.happened, event.transition.value, ""))
     reason = str(getattr(texts.reasons, event.reason.name.lower(), ""))
-    return [happened, comes, counted, reason, _beds(event, texts)]
+    level = event.detail.removeprefix(FELL_FROM)
+    fell = texts.happened.fell.format(level=level) if level != event.detail else ""
+    return [fell, happened, comes, counted, reason, _beds(event, texts)]
 
 
 def _beds(event: AlarmEvent, texts: Texts) -> str:

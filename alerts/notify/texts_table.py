@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from alerts.causes import COUNTED_WITH
 from alerts.chatter import COMES_AND_GOES
 from alerts.escalation import Call, Why
-from alerts.events import INTAKE_DOWN, AlarmEvent, Kind, Priority, Transition
+from alerts.events import FELL_FROM, INTAKE_DOWN, AlarmEvent, Kind, Priority, Transition
 from alerts.heartbeat import Page, Step
 from alerts.heartbeat_words import page, proof
 from alerts.notify.calls import call_due
@@ -162,6 +162,7 @@ def _transitions() -> Iterator[tuple[str, _Example]]:
     counted = COUNTED_WITH[INTAKE_DOWN]
     yield _one("part of another alarm", "gateway_down", transition=Transition.ENDED, beds=(), detail=counted)
     yield _one("one bed", "gateway_down", beds=("3-01",))
+    yield _one("fell", "spo2_low", detail=f"{FELL_FROM}97 %")
     yield _one("comes and goes", "resp_rate_high", priority=Priority.MEDIUM, detail=COMES_AND_GOES)
     yield _one("medium priority", "spo2_low", priority=Priority.MEDIUM, value=86.0, limit=88.0)
     yield _one("a score in part", "early_warning", detail="missing")

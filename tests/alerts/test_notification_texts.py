@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from alerts.causes import COUNTED_WITH
 from alerts.chatter import COMES_AND_GOES
-from alerts.events import INTAKE_DOWN, AlarmEvent, Priority, Transition
+from alerts.events import FELL_FROM, INTAKE_DOWN, AlarmEvent, Priority, Transition
 from alerts.heartbeat import Page, Step
 from alerts.heartbeat_words import page, proof
 from alerts.notify.catalogue import ENGLISH, SHIPPED, shipped
@@ -202,6 +202,10 @@ def test_a_score_says_when_it_is_one_in_part() -> None:
     assert of_all.startswith("5 points (limit 5). ")
     assert in_part.startswith("At least 5 points (limit 5): not every vital sign of the score is measured. ")
     assert "temperature" not in in_part
+
+
+def test_an_alarm_that_tells_of_a_fall_too_says_from_where() -> None:
+    assert "It fell from 97 %." in message_for(example("spo2_low", detail=f"{FELL_FROM}97 %"), ENGLISH_NORTH, T0).body
 
 
 def test_a_number_without_sense_is_left_out_rather_than_cut() -> None:
