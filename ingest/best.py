@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, Final
 
 import numpy as np
@@ -140,9 +141,8 @@ class BestValues:
 
     def _placed(self, block: SampleBlock) -> Indices:
         """The entry of each device of the block."""
-        known = self._entries.get
         wearers = list(zip(block.patients, block.devices, strict=True))
-        entries = np.array([known(wearer, -1) for wearer in wearers], np.intp)
+        entries = np.fromiter(map(self._entries.get, wearers, repeat(-1)), np.intp, len(wearers))
         new = np.flatnonzero(entries < 0).tolist()
         needed = len(self._entries) + 2 * len(new)  # a wave's device may bring its wearable along
         if needed > self._capacity and self._entries:

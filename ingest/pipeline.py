@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import repeat
 from typing import Final
 
 import numpy as np
@@ -100,7 +101,7 @@ class Pipeline:
             late=rows.late,
         )
 
-        patients = tuple(self.patient_of.get(device, "") for device in flat.devices)
+        patients = tuple(map(self.patient_of.get, flat.devices, repeat("")))
         block = SampleBlock(flat.devices, patients, flat.gateways, rows.rows, tuple(strips.waveforms))
 
         def keep() -> None:

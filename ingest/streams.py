@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, Final, Self, TypeAlias
 
 import numpy as np
@@ -44,8 +45,7 @@ class Slots:
     def place(self, names: Sequence[Hashable]) -> tuple[Indices, Indices]:
         """The rows of `names` (at most `capacity` of them), and which of those are new and must be cleared."""
         self._tick += 1
-        known = self._slot.get
-        slots = np.array([known(name, -1) for name in names], np.intp)
+        slots = np.fromiter(map(self._slot.get, names, repeat(-1)), np.intp, len(names))
         missing = np.flatnonzero(slots < 0)
         self._used[slots[slots >= 0]] = self._tick
         for position in missing.tolist():

@@ -25,8 +25,8 @@ BESIDE_NS: Final = 5_000_000_000  # so far apart two readings may be to be compa
 TRUST_NS: Final = 10_000_000_000  # so long a verdict on the wave stands: it comes anew every 5 s
 
 #: Said by the device itself with certainty: nothing is bridged over it.
-_CERTAIN: Final = (Reason.PROBE_OFF, Reason.DEVICE_FAULT)
-_VAGUE: Final = (Reason.NO_READING, Reason.SEARCHING, Reason.POOR_SIGNAL)
+_CERTAIN: Final = np.array([Reason.PROBE_OFF, Reason.DEVICE_FAULT], np.uint8)
+_VAGUE: Final = np.array([Reason.NO_READING, Reason.SEARCHING, Reason.POOR_SIGNAL], np.uint8)
 
 
 @dataclass(slots=True)
@@ -72,6 +72,8 @@ def note(state: Wearables, rows: Indices, vital: Indices, derived: Mask, spoken:
 def doubt(state: Wearables, rows: Indices, own: Mask, spoken: Spoken) -> None:
     """Let the wave of a wearable qualify its `own` optical numbers; changes `spoken`."""
     judged = own & (state.trust_ns[rows] > 0) & (np.abs(spoken["at_ns"] - state.trust_ns[rows]) <= TRUST_NS)
+    if not judged.any():  # no wave tells anything
+        return
     missing = np.isnan(spoken["value"])
     doubted = judged & ~missing & (state.trust[rows] >= Quality.DOUBTFUL)
     spoken["quality"][doubted] = np.maximum(spoken["quality"][doubted], np.uint8(Quality.DOUBTFUL))
