@@ -78,9 +78,9 @@ class EarlyWarnings:
     def judge(self, streams: Iterable[int], now_ns: int) -> None:
         """Score the patients whose minute is over, as these streams say, and who may have points enough."""
         due: dict[str, set[int]] = {}
-        slots, of_stream = self.table.slots, self.table.state["slot"]
-        for stream in sorted(set(streams)):
-            patient = slots[int(of_stream[stream])][0]
+        over = sorted(set(streams))
+        for stream, slot in zip(over, self.table.state["slot"][over].tolist(), strict=True):
+            patient = self.table.slots[slot][0]
             if patient in self.patients:
                 due.setdefault(patient, set()).add(stream)
         for patient in self._with_points(list(due)):
