@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from alerts.limits import Preset, VitalLimits
 from vitals.errors import ConfigurationError, MalformedMessageError
 from vitals.model import VITAL_BY_NAME, VITALS
-from vitals.ward import Ward
+from vitals.ward import Patient, Ward
 
 _VERSION: Final = 1
 MAX_SETTINGS: Final = 32  # in one change: more than four vitals have
@@ -172,10 +172,18 @@ def preset_words(preset: Preset) -> str:
 
 
 def configuration_of(preset: Preset, ward: Ward) -> dict[str, Any]:
-    """Preset and ward file, as far as limits go, in plain values."""
+    """Preset and ward file, as far as limits, measures and scores go, in plain values."""
     patients = {patient.patient: patient.limits for patient in ward.patients if patient.limits}
-    found: dict[str, Any] = msgspec.to_builtins({"preset": preset, "patients": patients})
+    judged = {patient.patient: told for patient in ward.patients if (told := _judged_apart(patient))}
+    found: dict[str, Any] = msgspec.to_builtins({"preset": preset, "patients": patients, "judged_apart": judged})
     return found
+
+
+def _judged_apart(patient: Patient) -> dict[str, Any]:
+    """What of falls, areas, trends and scores differs for a patient from everybody else."""
+    told = {name: getattr(patient, name) for name in ("measures", "spo2_scale", "oxygen", "early_warning")}
+    usual = Patient(patient.patient, patient.bed)
+    return {name: value for name, value in told.items() if value != getattr(usual, name)}
 
 
 def configuration_change(

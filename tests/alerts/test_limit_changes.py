@@ -26,6 +26,7 @@ from alerts.limit_changes import (
     value_words,
 )
 from vitals.errors import ConfigurationError, MalformedMessageError
+from vitals.ward import Patient, Ward
 
 NAMES = st.text(string.ascii_letters + string.digits + "-_ ₂ä", min_size=1, max_size=64)
 NUMBERS = st.floats(allow_nan=False) | st.none()
@@ -145,6 +146,19 @@ def test_files_are_recorded_once_and_then_only_their_differences() -> None:
         "patients.P-1.spo2.low": ("absent", "86"),
     }
     assert (first.actor, then.actor, then.preset) == ("configuration file", "head of the ward", "adult revision 7")
+
+
+def test_how_a_patient_is_scored_is_part_of_the_configuration() -> None:
+    first = configuration_change(None, preset(), Ward("north", patients=(Patient("P-1", "3-01"),)), T0)
+    assert first is not None
+    scale_2 = Patient("P-1", "3-01", spo2_scale=2, oxygen=False, measures={"falling": {"points": 8}})
+    then = configuration_change(first.configuration, preset(), Ward("north", patients=(scale_2,)), T0 + S)
+    assert then is not None
+    assert then.before_after == {
+        "judged_apart.P-1.measures.falling.points": ("absent", "8"),
+        "judged_apart.P-1.oxygen": ("absent", "False"),
+        "judged_apart.P-1.spo2_scale": ("absent", "2"),
+    }
 
 
 def test_a_recorded_preset_of_another_release_says_what_to_do() -> None:
