@@ -36,7 +36,8 @@ JUDGED: Final[Mapping[int, int]] = MappingProxyType(  # what a device measures â
     }
 )
 _VITALS: Final = 32  # more than there are, so that the lookup table need not grow
-_IGNORED: Final = (Vital.RR_INTERVAL,)  # beats, not a periodic measurement: nothing here limits or shows them
+_IS_KEPT: Final = np.arange(256) < _VITALS  # by the number of a vital, one byte
+_IS_KEPT[Vital.RR_INTERVAL] = False  # beats, not a periodic measurement: nothing here limits or shows them
 _KNOWN: Final = frozenset(Vital)  # a vital of a newer release is kept, but has no limits here
 _GROWTH: Final = 256  # rows added at once
 
@@ -115,7 +116,7 @@ class StreamTable:
 
     def streams(self, slots: Indices, vitals: npt.NDArray[np.uint8]) -> Indices:
         """The stream of each (slot, vital), made when new; -1 where the slot is -1 or the vital is not kept."""
-        kept = (slots >= 0) & (vitals < _VITALS) & ~np.isin(vitals, _IGNORED)
+        kept = (slots >= 0) & _IS_KEPT[vitals]
         if not kept.any():
             return np.full(slots.shape, -1, np.int64)
         found = np.where(kept, self._stream_of[np.where(kept, slots, 0), np.where(kept, vitals, 0)], -1)
