@@ -378,6 +378,7 @@ async def test_a_crowded_journal_lets_the_database_go_and_fills_it_from_the_stor
 ) -> None:
     monkeypatch.setattr("ingest.influx.service.WATCH_S", 0.05)
     monkeypatch.setattr("ingest.influx.rollups.LOOK_S", 0.05)
+    monkeypatch.setattr("ingest.influx.verdicts.LONGEST_RETRY_S", 0.5)
     found = target(influxd.url, Kind.INFLUX1)
     with site_at(tmp_path / "crowded", journal_bytes=400_000) as site:
         with Client(found, site.data.root) as client:
