@@ -87,9 +87,7 @@ JUDGE_DOWN: Final = "judge_down"  # ingest makes no best values any more
 # Physiological conditions that are not one value beyond one limit.
 SPO2_LOW: Final = "spo2_low"  # a limit as any other, named because a fast fall is told by it
 SPO2_FALLING: Final = "spo2_falling"  # many points within minutes, wherever it began
-FELL_FROM: Final = (
-    "fell from "  # so begins the detail of an alarm that tells of a fall in its place; the level follows
-)
+FELL_FROM: Final = "fell from "  # so begins the detail of an alarm that tells of a fall too; the level follows
 SPO2_DEFICIT: Final = "spo2_deficit"  # points below the limit times seconds
 TREND: Final = "trend"  # `heart_rate_trend` …: a quarter of an hour away from the patient's own baseline
 EARLY_WARNING: Final = "early_warning"  # a partial NEWS2
