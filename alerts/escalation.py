@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 
 from alerts.events import AlarmEvent, Priority, Transition, calls_nobody
 from alerts.notify.loop import CallReport, CallState, call_after
-from alerts.rota import Rota
+from alerts.rota import OnDuty, Rota
 from vitals.errors import ConfigurationError, MalformedMessageError
 
 ON_SHIFT: Final = "@shift"  # whoever is on call when the step is reached
@@ -110,7 +110,8 @@ def check_chains(chains: Sequence[Chain], rota: Rota) -> None:
 class Escalation:
     """`heard`, `called` and `reported` take what the journal holds; `due` says whom to call now.
 
-    `telling`: the channels that tell when a message has reached the person's device.
+    `telling`: the channels that tell when a message has reached the person's device. `passed_over`: alarms that nobody
+    is called for, because `MAX_PURSUED` were open when they came.
     """
 
     def __init__(self, chains: Iterable[Chain], rota: Rota, telling: Collection[str] = ()) -> None:
@@ -118,6 +119,7 @@ class Escalation:
         self._telling = frozenset(telling)
         self._chains = {Priority[name.upper()]: chain for chain in chains for name in chain.priorities}
         self.open: dict[str, Pursuit] = {}
+        self.passed_over = 0
 
     def heard(self, event: AlarmEvent) -> None:
         """An alarm event is durable."""
@@ -125,9 +127,11 @@ class Escalation:
         if event.transition in _SETTLED:
             self.open.pop(key, None)
         elif event.notify and event.priority in self._chains and not calls_nobody(event.condition, event.priority):
-            if key in self.open or len(self.open) < MAX_PURSUED:
-                chain = self._chains[event.priority]
-                self.open[key] = Pursuit(event, chain)  # also what became worse: it starts again with the first step
+            if key not in self.open and len(self.open) >= MAX_PURSUED:
+                self.passed_over += 1
+                return
+            chain = self._chains[event.priority]
+            self.open[key] = Pursuit(event, chain)  # also what became worse: it starts again with the first step
         elif key in self.open:
             self.open[key].event = event  # what became better goes on with the chain it began with
 
@@ -156,31 +160,33 @@ class Escalation:
     def due(self, now_ns: int) -> tuple[Call, ...]:
         """The calls to be made at `now_ns`, the worst alarm first; the same again until `called` hears of them."""
         ordered = sorted(self.open.values(), key=lambda p: (-p.event.priority, p.event.number))
-        return tuple(call for pursuit in ordered for call in self._due(pursuit, now_ns))
+        duty = OnDuty(self._rota, now_ns)
+        return tuple(call for pursuit in ordered for call in self._due(pursuit, duty))
 
     def next_deadline(self) -> int | None:
         """When `due` may have something new by time alone, other than shifts and quiet hours."""
         return min(map(self._deadline, self.open.values()), default=None)
 
-    def _due(self, pursuit: Pursuit, now_ns: int) -> list[Call]:
-        if pursuit.event.priority is Priority.LOW and self._rota.is_quiet(now_ns):
+    def _due(self, pursuit: Pursuit, duty: OnDuty) -> list[Call]:
+        if pursuit.event.priority is Priority.LOW and duty.is_quiet:
             return []
+        now_ns = duty.now_ns
         pursuit.stepped_at_ns = min(pursuit.stepped_at_ns, now_ns)  # the clock was set back: wait from now on
         steps = pursuit.chain.steps
         if pursuit.step < 0:
-            return self._calls(pursuit, 0, self._named(steps[0], now_ns), Why.ALARM, now_ns)
+            return self._calls(pursuit, 0, _named(steps[0], duty), Why.ALARM, now_ns)
         if now_ns >= self._deadline(pursuit):
-            return self._next(pursuit, steps, now_ns)
+            return self._next(pursuit, steps, duty)
         shifts = any(ON_SHIFT in step.to for step in steps[: pursuit.step + 1])
-        new = [name for name in self._rota.on_call(now_ns) if name not in pursuit.told] if shifts else []
+        new = [name for name in duty.on_call if name not in pursuit.told] if shifts else []
         return self._calls(pursuit, pursuit.step, new, Why.HAND_OVER, now_ns)
 
-    def _next(self, pursuit: Pursuit, steps: tuple[Step, ...], now_ns: int) -> list[Call]:
+    def _next(self, pursuit: Pursuit, steps: tuple[Step, ...], duty: OnDuty) -> list[Call]:
         why = Why.NOT_ACKNOWLEDGED if _has_reached(pursuit) else Why.NOT_REACHED
         for number in range(pursuit.step + 1, len(steps)):
-            if names := self._named(steps[number], now_ns):  # a step of stand-ins may have none today
-                return self._calls(pursuit, number, names, why, now_ns)
-        return self._calls(pursuit, len(steps) - 1, self._named(steps[-1], now_ns), Why.REMINDER, now_ns)
+            if names := _named(steps[number], duty):  # a step of stand-ins may have none today
+                return self._calls(pursuit, number, names, why, duty.now_ns)
+        return self._calls(pursuit, len(steps) - 1, _named(steps[-1], duty), Why.REMINDER, duty.now_ns)
 
     def _deadline(self, pursuit: Pursuit) -> int:
         """When the step that is reached has waited long enough."""
@@ -194,17 +200,6 @@ class Escalation:
         unproved = step.receipt_s and not is_last and not _has_reached(pursuit)
         wait_s = min(step.receipt_s, step.wait_s) if unproved else step.wait_s
         return pursuit.stepped_at_ns + round(wait_s * _S_NS)
-
-    def _named(self, step: Step, now_ns: int) -> list[str]:
-        names: list[str] = []
-        for name in step.to:
-            if name == ON_SHIFT:
-                names += self._rota.on_call(now_ns)
-            elif name == STAND_INS:
-                names += self._rota.stand_ins(now_ns)
-            else:
-                names.append(self._rota.present(name, now_ns))
-        return list(dict.fromkeys(names))
 
     def _calls(self, pursuit: Pursuit, step: int, names: Iterable[str], why: Why, now_ns: int) -> list[Call]:
         event = pursuit.event
@@ -222,6 +217,18 @@ def _has_reached(pursuit: Pursuit) -> bool:
         state not in proofless and not (state is CallState.HANDED_OVER and call_id in pursuit.telling)
         for call_id, state in pursuit.calls.items()
     )
+
+
+def _named(step: Step, duty: OnDuty) -> list[str]:
+    names: list[str] = []
+    for name in step.to:
+        if name == ON_SHIFT:
+            names += duty.on_call
+        elif name == STAND_INS:
+            names += duty.stand_ins
+        else:
+            names.append(duty.present(name))
+    return list(dict.fromkeys(names))
 
 
 def _key(event: AlarmEvent) -> str:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
@@ -97,6 +98,33 @@ class Rota:
         start, end = _minutes(self.quiet.start), _minutes(self.quiet.end)
         minute = _minute_of_week(_local(now_ns, self.zone)) % DAY_MIN
         return (minute - start) % DAY_MIN < (end - start) % DAY_MIN
+
+
+class OnDuty:
+    """A rota at the moment `now_ns`, asked on behalf of any number of alarms: it looks things up once."""
+
+    def __init__(self, rota: Rota, now_ns: int) -> None:
+        self._rota = rota
+        self.now_ns = now_ns
+
+    @cached_property
+    def on_call(self) -> tuple[str, ...]:
+        """See `Rota`."""
+        return self._rota.on_call(self.now_ns)
+
+    @cached_property
+    def stand_ins(self) -> tuple[str, ...]:
+        """See `Rota`."""
+        return self._rota.stand_ins(self.now_ns)
+
+    @cached_property
+    def is_quiet(self) -> bool:
+        """See `Rota`."""
+        return self._rota.is_quiet(self.now_ns)
+
+    def present(self, name: str) -> str:
+        """See `Rota`."""
+        return self._rota.present(name, self.now_ns)
 
 
 def make_rota(

@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from alerts.duty import Duty
-from alerts.escalation import Call, Escalation, decode_call, encode_call
+from alerts.escalation import MAX_PURSUED, Call, Escalation, decode_call, encode_call
 from alerts.events import AlarmRecordKind, decode_event
 from alerts.notify.loop import CallReport
 from alerts.notify.outbox import DeliveryState, decode_delivery
@@ -44,6 +44,7 @@ class Caller:
         self._now_ns = now_ns
         self._escalation = Escalation(duty.chains, duty.rota, telling)
         self._position = self._durable = journal.cursor(CALLER)
+        self._complained = False
         self._opened: dict[str, int] = {}  # alarm → the record before the one that opened it
         self.made: dict[str, int] = {}
         self._read()
@@ -95,6 +96,9 @@ class Caller:
                 except MalformedMessageError as error:
                     _log.error("alarm_record_unreadable", sequence=record.sequence, reason=str(error))
             self._position = records[-1].sequence
+        if self._escalation.passed_over and not self._complained:
+            self._complained = True
+            _log.error("alarms_without_calls", open=MAX_PURSUED, do="acknowledge what is open; watch the station page")
 
     def _take(self, record: Record) -> None:
         if record.kind == AlarmRecordKind.EVENT:

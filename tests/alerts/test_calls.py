@@ -16,7 +16,8 @@ from alerts.app import AlertService
 from alerts.config import decode_config, read_duty
 from alerts.duty import Duty, DutyConfig, make_duty
 from alerts.escalation import Call, Escalation, Why, decode_call
-from alerts.events import AlarmEvent, AlarmRecordKind, Transition
+from alerts.events import AlarmEvent, AlarmRecordKind, Transition, encode_event
+from alerts.notify.caller import Caller
 from alerts.notify.calls import call_due
 from alerts.notify.catalogue import ENGLISH
 from alerts.notify.channels import RecordChannel
@@ -180,3 +181,13 @@ def test_the_example_in_the_module_is_valid(tmp_path: Path) -> None:
     assert duty is not None
     assert duty.channels == {"ward-phone"}
     assert isinstance(Escalation(duty.chains, duty.rota), Escalation)
+
+
+def test_that_nobody_is_called_for_some_alarms_is_said_once(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("alerts.escalation.MAX_PURSUED", 1)
+    records = [(int(AlarmRecordKind.EVENT), encode_event(alarm(number, f"a-{number}"))) for number in range(1, 5)]
+    desk.alarms.append(records, now_ns=NOON)
+    assert Caller(desk.alarms, Duty(rota(), (WARD,)), now_ns=lambda: NOON).waiting == 1
+    assert capsys.readouterr().out.count("alarms_without_calls") == 1

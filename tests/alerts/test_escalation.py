@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from alerts.escalation import Call, Chain, Escalation, Step, Why, check_chains, decode_call, encode_call
 from alerts.events import AlarmEvent, Priority, Transition
 from alerts.notify.loop import CallReport, CallState, call_after
+from alerts.rota import Rota
 from vitals.errors import ConfigurationError, MalformedMessageError
 
 NOON = berlin_ns("2026-05-04T12:00")
@@ -60,6 +61,34 @@ def test_when_every_message_was_refused_the_next_step_follows_at_once() -> None:
     desk.called(call)
     desk.reported(call.call_id, CallReport.FAILED)
     assert make_calls(desk, NOON + S) == [("spare-phone", Why.NOT_REACHED, 1)]
+
+
+def test_the_rota_is_asked_once_however_many_alarms_are_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    on_call = Rota.on_call
+
+    def noted(asked_rota: Rota, now_ns: int) -> tuple[str, ...]:
+        asked.append(now_ns)
+        return on_call(asked_rota, now_ns)
+
+    monkeypatch.setattr(Rota, "on_call", noted)
+    desk = escalation()
+    for number in range(1, 101):
+        desk.heard(alarm(number, f"a-{number}"))
+    assert len(make_calls(desk, NOON)) == 100
+    asked.clear()
+    assert desk.due(NOON + S) == ()
+    assert asked == [NOON + S]
+
+
+def test_beyond_the_bound_alarms_are_passed_over_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alerts.escalation.MAX_PURSUED", 2)
+    desk = escalation()
+    for number in range(1, 5):
+        desk.heard(alarm(number, f"a-{number}"))
+    assert (list(desk.open), desk.passed_over) == (["a-1", "a-2"], 2)
+    desk.heard(alarm(5, "a-1", priority=Priority.HIGH))
+    assert desk.open["a-1"].event.number == 5, "what became worse is pursued anew"
 
 
 @pytest.mark.parametrize("settled", [Transition.ACKNOWLEDGED, Transition.ENDED])
