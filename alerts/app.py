@@ -27,6 +27,7 @@ from alerts.limits_in_force import InForce
 from alerts.notify.caller import CALLER, Caller
 from alerts.notify.outbox import Channel
 from alerts.notify.worker import ChannelWorker, RetryDelay, cursor_name
+from alerts.recall import needed_after
 from alerts.recovery import BEFORE_MARK, CURSOR, SNAPSHOT_MARK, arrivals, recover
 from alerts.self_test import SelfTest
 from alerts.snapshot import encode_snapshot
@@ -276,7 +277,7 @@ class AlertService:
         """Commit `events` and a snapshot together, then let the ingest journal trim what lies before it."""
         self._writer.save(events, self._snapshot())
         if self._keep_cursor:
-            self._ingest.move(CURSOR, self._engine.position)
+            self._ingest.move(CURSOR, needed_after(self._engine))
 
     def _snapshot(self) -> Mapping[str, bytes]:
         return {

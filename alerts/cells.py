@@ -22,18 +22,17 @@ _OF_SERVICES: Final = Reason.RADIO_LOST  # reasons from here on say that no samp
 
 
 class Sample(NamedTuple):
-    """A sample as it is remembered. `source`: see `alerts.streams.STATE_DTYPE`."""
+    """A sample as it is remembered."""
 
     at_ns: int
     value: float
     reason: int
     quality: int
-    source: int
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One sample, in the words of the rules."""
+    """One sample, in the words of the rules. `source`: see `alerts.streams.STATE_DTYPE`; -1 when not known."""
 
     at_ns: int
     value: float
@@ -60,7 +59,7 @@ class Reading:
         return not self.has_value and (self.reason in _POOR or self.reason == Reason.PRESENT)
 
 
-def reading_of(at_ns: int, value: float, reason: int, quality: int, source: int, *, now_ns: int) -> Reading:
+def reading_of(at_ns: int, value: float, reason: int, quality: int, source: int = -1, *, now_ns: int) -> Reading:
     """A sample as it is judged at `now_ns`."""
     has_value = reason == Reason.PRESENT and quality != Quality.UNUSABLE and not isnan(value)
     live = now_ns - at_ns <= LIVE_WINDOW_NS

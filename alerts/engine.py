@@ -268,7 +268,7 @@ class Engine:
         sources = np.where(self.table.best[screened.streams], slots[screened.rows["source"]], -1)
         self.course.take(screened)
         self.history.notice(screened)
-        self.recent.remember(screened, sources, screened.plain)
+        self.recent.remember(screened, screened.plain)
         take_note(self.table, screened, of_row, sources)
         if not screened.calm.all():
             self.walk.walk(screened, of_row, sources, now_ns, self.late_samples)

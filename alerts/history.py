@@ -20,7 +20,7 @@ from alerts.cells import Cell, Reading, Sample
 from alerts.conditions import MOST_COVER_NS, Tracker
 from alerts.events import Kind
 from alerts.limits import Rule
-from alerts.recent import Recent, copied
+from alerts.recent import Recent, copied, fits
 from alerts.retrace import Comparison, Difference, Retrace
 from alerts.screening import LONG_GAP_NS, Screened
 from alerts.streams import BEHIND_NS, NEVER, StreamTable
@@ -136,7 +136,7 @@ class History:
         if sample.at_ns <= stand.newest_ns or self._is_calm(stream, hole, stand, sample):
             return
         if not hole.tail:
-            hole.tail = [row for row in self._recent.of(stream) if row.at_ns >= hole.before_ns]
+            hole.tail = self._live(stream, hole)
         retrace = stand.retrace(rules, self._calm(stream))
         held = hole.start.trackers
         levels = [0] * len(rules) if held is None else [tracker.level for tracker in held]
@@ -188,6 +188,9 @@ class History:
         rules = self._table.rules[stream]
         retrace = self._fitting(hole, rules).retrace(rules, self._calm(stream))
         held, end_ns = hole.start.retrace(rules, self._calm(stream)), retrace.cell.newest_at_ns
+        live = self._live(stream, hole)
+        if len(live) > len(hole.tail) and hole.tail and live[0].at_ns == hole.tail[0].at_ns:
+            hole.tail = live
         reaches = bool(hole.tail) and hole.tail[0].at_ns - end_ns <= MOST_COVER_NS
         for sample in hole.tail if reaches else ():
             reading, end_ns = retrace.step(sample), sample.at_ns
@@ -198,6 +201,10 @@ class History:
         for index, rule in enumerate(rules):
             self._tell(stream, rule, Comparison(rule, hole.going_on[index]).end(end_ns))
         hole.going_on, hole.tail = [None] * len(rules), []
+
+    def _live(self, stream: int, hole: Hole) -> list[Sample]:
+        """The samples after a hole that are remembered."""
+        return [row for row in self._recent.of(stream) if row.at_ns >= hole.before_ns]
 
     def _compare(self, stream: int, hole: Hole, reading: Reading, held: list[int], retrace: Retrace) -> None:
         speaks = self.speaks(stream, reading.at_ns)
@@ -216,7 +223,7 @@ class History:
     def _fitting(self, hole: Hole, rules: tuple[Rule, ...]) -> Stand:
         """How the hole stands; under other rules than it was begun with no condition is known."""
         for stand in (hole.start, hole.stand):
-            if stand is not None and stand.trackers is not None and len(stand.trackers) != len(rules):
+            if stand is not None and stand.trackers is not None and not fits(stand.trackers, rules):
                 stand.trackers = None
         if len(hole.going_on) != len(rules):
             hole.going_on = [None] * len(rules)

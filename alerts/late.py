@@ -55,11 +55,14 @@ class LateSamples:
     def take_old(self, stream: int, sample: Sample, received_ns: int) -> bool:
         """Take a late sample if it is of an outage, or of a stream without any rule; whether it is."""
         self.count += 1
-        old = sample.at_ns < self._recent.began_ns(stream) - LONG_GAP_NS
-        if old or self._history.is_within(stream, sample.at_ns):
+        if self.is_old(stream, sample.at_ns):
             self._history.take(stream, sample, received_ns)
             return True
         return not self._table.rules[stream]
+
+    def is_old(self, stream: int, at_ns: int) -> bool:
+        """Whether a moment lies in a silence, or long before the stream was first heard."""
+        return at_ns < self._recent.began_ns(stream) - LONG_GAP_NS or self._history.is_within(stream, at_ns)
 
     def take(self, stream: int, sample: Sample, now_ns: int) -> None:
         """Take any other late sample. The table and the trackers are up to date before, and again afterwards."""

@@ -24,7 +24,6 @@ from alerts.streams import NEVER, STATE_DTYPE, Bools, Indices, StreamTable
 from vitals.columns import Rows
 
 REACH_NS: Final = 30_000_000_000  # so much of the past can be walked again at least: the live window
-_SPARE: Final = 64  # columns for streams to come, besides an eighth
 CAPACITY: Final = 64  # rows of a stream: two reaches at one a second, and a few that came late
 
 

@@ -34,6 +34,7 @@ from alerts.events import (
     decode_event,
 )
 from alerts.limits import Preset
+from alerts.recall import needed_after, recall
 from alerts.snapshot import Snapshot, decode_snapshot, restore
 from vitals.columns import RecordKind, decode_block
 from vitals.control import decode_status
@@ -86,6 +87,7 @@ def recover(ingest: Journal, alarms: Journal, ward: Ward, preset: Preset, now_ns
         engine.book.number = max((event.number for event in earlier), default=0)
         return Recovered(engine, _reconcile(engine, _still_open(earlier, {}), now_ns), 0, 0)
     engine = restore(snapshot, ward, preset)
+    _recall(ingest, engine)
     after = int.from_bytes(alarms.mark(BEFORE_MARK) or b"", "big")
     events = [e for e in _events(alarms, after) if e.number > snapshot.number]
     missed = _missed(ingest, engine.position)
@@ -101,6 +103,22 @@ def recover(ingest: Journal, alarms: Journal, ward: Ward, preset: Preset, now_ns
     detail = f"The alert engine was down for {_length(down_since_ns, now_ns)}{missed}"
     resumed = engine.resume(down_since_ns, now_ns, detail)
     return Recovered(engine, changed + resumed, replay.records, replay.unreadable)
+
+
+def _recall(ingest: Journal, engine: Engine) -> None:
+    """Read again what the engine remembered of the last minute; when it is gone, nothing before now is known."""
+    after = needed_after(engine)
+    if ingest.oldest > after + 1:
+        engine.recent.forget(engine.walk.trackers)
+    else:
+        recall(engine, _arrivals(ingest, after, engine.position))
+
+
+def _arrivals(ingest: Journal, after: int, position: int) -> Iterator[Arrival]:
+    """What the records after `after` and through `position` hold."""
+    while after < position and (records := ingest.read(after, limit=min(_PAGE, position - after))):
+        yield from arrivals([record for record in records if record.sequence <= position])[0]
+        after = records[-1].sequence
 
 
 def arrivals(records: list[Record]) -> tuple[list[Arrival], int]:

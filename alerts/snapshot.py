@@ -31,6 +31,7 @@ from alerts.events import (
 from alerts.limits import Preset
 from alerts.limits_in_force import is_safe
 from alerts.links import Gateway
+from alerts.recall import PastKept, kept_past, put_back_past
 from alerts.streams import STATE_DTYPE
 from vitals.errors import MalformedMessageError
 from vitals.ward import Ward
@@ -72,6 +73,7 @@ class Snapshot(Struct, array_like=True, frozen=True):
     all_down: bool = False
     changed: dict[str, dict[str, dict[str, float]]] = {}
     course: CourseKept | None = None
+    past: PastKept | None = None
 
 
 _DECODER: Final = msgspec.msgpack.Decoder(Snapshot)
@@ -107,6 +109,7 @@ def encode_snapshot(engine: Engine, now_ns: int) -> bytes:
             links.all_down,
             {patient: {vital: dict(f) for vital, f in own.items()} for patient, own in engine.changed.items()},
             engine.course.kept(),
+            kept_past(engine),
         )
     )
 
@@ -123,6 +126,8 @@ def decode_snapshot(payload: bytes) -> Snapshot:
         streams = len(np.frombuffer(snapshot.state, STATE_DTYPE))
         if snapshot.course is not None:
             snapshot.course.check(streams)
+        if snapshot.past is not None:
+            snapshot.past.check(streams)
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError, TypeError, LookupError) as error:
         raise MalformedMessageError("truncated", "", f"not a snapshot of the alert engine: {error}") from error
     return snapshot
@@ -157,6 +162,7 @@ def restore(snapshot: Snapshot, ward: Ward, preset: Preset, *, screening: bool =
     places = _restore_streams(engine, snapshot, slots)
     if snapshot.course is not None:
         engine.course.put_back(snapshot.course, places)
+    put_back_past(engine, snapshot.past, places)
     _restore_alarms(engine, snapshot)
     return engine
 

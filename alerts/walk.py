@@ -80,7 +80,7 @@ class Walk:
                     state[current] = cell.as_row()
                 current, cell = stream, Cell(*state[stream].item())
             if not plain:
-                sample = Sample(at_ns, value, reason, quality, source)
+                sample = Sample(at_ns, value, reason, quality)
                 is_late = at_ns <= cell.newest_at_ns
                 if is_late and late.take_old(stream, sample, received_ns):
                     continue

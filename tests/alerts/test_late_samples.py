@@ -15,6 +15,9 @@ from alerts.cells import LIVE_WINDOW_NS
 from alerts.engine import Engine
 from alerts.events import GATEWAY_DOWN, INTAKE_DOWN, NO_DATA, RADIO_DOWN, AlarmEvent, Transition
 from alerts.measure_settings import Falling, Measures
+from alerts.recall import needed_after, recall
+from alerts.snapshot import decode_snapshot, encode_snapshot, restore
+from vitals.columns import SampleBlock
 from vitals.model import Quality, Reason, Vital
 
 WARD = single_device_ward(2)
@@ -51,14 +54,20 @@ def judge(
     """An engine that took these blocks, each at the time of the newest reading so far."""
     engine = Engine(WARD, PRESET, T0, screening=screening)
     events: list[AlarmEvent] = []
-    newest_s = 0.0
-    for position, readings in enumerate(filter(None, arriving), start=1):
-        newest_s = max(newest_s, *(row[2] for row, _ in readings))
-        at_s = newest_s + 0.1 if now_s is None else now_s
-        found = block([row for row, _ in readings], received_s=at_s)
-        found.rows["quality"] = [quality for _, quality in readings]
-        events += engine.step([(T0 + round(at_s * S), found)], position, T0 + round(at_s * S))
+    blocks = list(filter(None, arriving))
+    for position in range(1, len(blocks) + 1):
+        arrived = arrival(blocks[:position], now_s)
+        events += engine.step([arrived], position, arrived[0])
     return engine, events
+
+
+def arrival(blocks: Sequence[Sequence[Reading]], now_s: float | None = None) -> tuple[int, SampleBlock]:
+    """The last of these blocks, at the time of the newest reading so far."""
+    newest_s = max(row[2] for readings in blocks for row, _ in readings)
+    at_s = newest_s + 0.1 if now_s is None else now_s
+    found = block([row for row, _ in blocks[-1]], received_s=at_s)
+    found.rows["quality"] = [quality for _, quality in blocks[-1]]
+    return T0 + round(at_s * S), found
 
 
 def of_samples(condition: str) -> bool:
@@ -132,6 +141,27 @@ def test_cutting_what_comes_out_of_order_changes_nothing(
     edges = [0, *sorted({min(c, len(arriving)) for c in cuts}), len(arriving)]
     pieces = [arriving[a:b] for a, b in pairwise(edges)]
     check_the_same(judge([arriving], now_s=140), judge(pieces, now_s=140))
+
+
+@given(st.lists(_runs, max_size=10), _delays, st.integers(1, 7), st.integers(0, 20))
+@settings(max_examples=100)
+def test_an_engine_that_is_restored_remembers_what_late_samples_need(
+    runs: list[tuple[str, Vital, int, float, float | Reason, Quality]], delays: list[int], size: int, every: int
+) -> None:
+    arriving = shuffled(story(runs), delays)
+    blocks = [arriving[i : i + size] for i in range(0, len(arriving), size)]
+    expected = judge(blocks)
+    engine = Engine(WARD, PRESET, T0)
+    events: list[AlarmEvent] = []
+    taken: list[tuple[int, SampleBlock]] = []
+    for position in range(1, len(blocks) + 1):
+        if taken and every and position % every == 0:
+            engine = restore(decode_snapshot(encode_snapshot(engine, taken[-1][0])), WARD, PRESET)
+            recall(engine, taken[needed_after(engine) :])
+        taken.append(arrival(blocks[:position]))
+        events += engine.step(taken[-1:], position, taken[-1][0])
+    check_the_same(expected, (engine, events))
+    assert events == expected[1]
 
 
 @given(st.lists(_runs, max_size=10), _delays, st.integers(0, 90))
