@@ -126,6 +126,7 @@ class Watch:
 
     def end(self, phase: Phase) -> Phase:
         """It ends here."""
+        self._require_life()
         self._phase = None
         phase.end_ns = time.time_ns()
         phase.cpu_s += self._cpu_s()
@@ -136,10 +137,15 @@ class Watch:
     async def until(self, condition: Callable[[], bool], longest_s: float) -> None:
         """Wait for what the metrics will say."""
         async with asyncio.timeout(longest_s):
-            while not condition():  # noqa: ASYNC110 - another process, of which no event tells
+            while not condition():
+                self._require_life()
                 await asyncio.sleep(LOOK_S / 5)
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _require_life(self) -> None:
+        if not all(thread.is_alive() for thread in self._threads):
+            raise RuntimeError("the server answers no more: its error is above or below")
 
     def _visit(self) -> None:
         connection = http.client.HTTPConnection(self._address, timeout=30)

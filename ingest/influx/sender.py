@@ -96,6 +96,7 @@ class Sender:
         self._now_ns = now_ns
         self._monotonic = monotonic
         self._pause = pause
+        self._takes = asyncio.Event()
 
     async def send(self, body: bytes, place: str = "", *, abandon: Callable[[], bool] = lambda: False) -> int:
         """Make `body` durable at the target; how many lines it accepted. Raises `Abandoned` before a wait if asked."""
@@ -108,6 +109,7 @@ class Sender:
                 delivery.halve()
             elif verdict.action is Action.DONE:
                 delivery.accept()
+                self._takes.set()
             if verdict.shrink:
                 self.lines_per_body = max(FEWEST_LINES, self.lines_per_body // 2)
                 if verdict.action is Action.WAIT and not delivery.single:
@@ -176,9 +178,21 @@ class Sender:
             raise PermanentError(f"influx {self.target.name!r}: {verdict.reason}; {verdict.advice}")
         if abandon():
             raise Abandoned
-        await self._pause(delay_s)
+        await (self._pause_until_it_takes(delay_s) if verdict.nobody else self._pause(delay_s))
         if verdict.action is Action.STOP:
             await asyncio.to_thread(self._renew)
+
+    async def _pause_until_it_takes(self, delay_s: float) -> None:
+        """Wait, but no longer than until it takes the lines of others: one of several is the first to find it there."""
+        self._takes.clear()
+        waits = [asyncio.ensure_future(wait) for wait in (self._pause(delay_s), self._takes.wait())]
+        try:
+            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for wait in done:
+                wait.result()
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     def _renew(self) -> None:
         try:

@@ -61,7 +61,8 @@ class Answer:
 class Verdict:
     """`advice`: what a person should check, for `STOP`. `retry_after_s`: the least delay the server asked for.
 
-    `dropped`: how many lines of a partial write were refused, as InfluxDB 1 and 2 say; 0 when not told.
+    `nobody`: nobody listens there, so whatever is answered later means that it is back. `dropped`: how many lines of a
+    partial write were refused, as InfluxDB 1 and 2 say; 0 when not told.
     """
 
     action: Action
@@ -69,6 +70,7 @@ class Verdict:
     advice: str = ""
     retry_after_s: float = 0.0
     shrink: bool = False  # send less at once from now on
+    nobody: bool = False
     dropped: int = 0
 
 
@@ -129,7 +131,15 @@ def judge(answer: Answer, now_ns: int) -> Verdict:
     asked_s = retry_after_s(answer.retry_after, now_ns) if action is Action.WAIT else 0.0
     partial = _PARTIAL.search(answer.message) if action is Action.HALVE else None
     dropped = int(partial.group(1)) if partial else 0
-    return Verdict(action, f"{reason}: {told}" if told else reason, advice, asked_s, status in _SHRINK, dropped)
+    return Verdict(
+        action,
+        f"{reason}: {told}" if told else reason,
+        advice,
+        asked_s,
+        shrink=status in _SHRINK,
+        nobody=status is NoAnswer.RESET,
+        dropped=dropped,
+    )
 
 
 def refuses_everything(verdict: Verdict) -> Verdict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -178,6 +179,48 @@ async def test_nobody_listens(tmp_path: Path, poison: Journal, pauses: Pauses) -
             await sender.send(BODY, abandon=lambda: next(asked))
     assert len(pauses.seconds) == 2
     assert "no answer" in sender.traffic.error
+
+
+async def test_who_waits_goes_on_when_the_database_takes_what_others_send(
+    double: ScriptedDatabase, tmp_path: Path, poison: Journal
+) -> None:
+    double.script.append(Reply(0))
+    with client_of(target(double.url), tmp_path) as client:
+        sender = sender_of(client, poison, Pauses())
+        waits, forever = asyncio.Event(), asyncio.Event()
+
+        async def wait(seconds: float) -> None:
+            waits.set()
+            await forever.wait()
+
+        sender._pause = wait
+        first = asyncio.create_task(sender.send(numbered(2)[0]))
+        await waits.wait()
+        assert await sender.send(numbered(2)[1]) == 1
+        assert await first == 1
+    assert sorted(double.lines) == sorted(numbered(2))
+
+
+@pytest.mark.parametrize("reply", [Reply(429, retry_after="9"), Reply(503), Reply(404)])
+async def test_who_was_answered_waits_whatever_others_are_told(
+    double: ScriptedDatabase, tmp_path: Path, poison: Journal, reply: Reply
+) -> None:
+    double.script.append(reply)
+    with client_of(target(double.url), tmp_path) as client:
+        sender = sender_of(client, poison, Pauses())
+        waits, over = asyncio.Event(), asyncio.Event()
+
+        async def wait(seconds: float) -> None:
+            waits.set()
+            await over.wait()
+
+        sender._pause = wait
+        first = asyncio.create_task(sender.send(numbered(2)[0]))
+        await waits.wait()
+        await sender.send(numbered(2)[1])
+        assert not first.done()
+        over.set()
+        assert await first == 1
 
 
 @pytest.fixture(scope="module")
