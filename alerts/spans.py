@@ -41,11 +41,15 @@ def spans_of(events: Iterable[AlarmEvent]) -> list[AlarmSpan]:
     """The alarms whose raising is among `events` (in journal order), in the order in which they were raised.
 
     A latched alarm that is raised a second time under its id is a second span. An acknowledgement that comes after the
-    end, as a latched signal gets it, counts for the alarm.
+    end, as a latched signal gets it, counts for the alarm. Entries that are about no alarm, such as a pause of all
+    alarms of a patient or an episode found afterwards, are none; an alarm that late readings show to be over before it
+    was raised has ended when it was raised.
     """
     spans: list[AlarmSpan] = []
     place: dict[str, int] = {}
     for event in events:
+        if not event.alarm_id:
+            continue
         index = place.get(event.alarm_id)
         opened = index is not None and spans[index].ended_at_ns is None
         if event.transition in _BEGINS and not opened:
@@ -72,7 +76,7 @@ def _begun(event: AlarmEvent) -> AlarmSpan:
 
 def _after(span: AlarmSpan, event: AlarmEvent) -> AlarmSpan:
     if event.transition is Transition.ENDED:
-        return replace(span, ended_at_ns=event.at_ns)
+        return replace(span, ended_at_ns=max(event.at_ns, span.raised_at_ns))
     if event.transition is Transition.ACKNOWLEDGED:
         first = span.acknowledged_at_ns is None
         return replace(span, acknowledged_at_ns=event.at_ns, acknowledged_by=event.actor) if first else span

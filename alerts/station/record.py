@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Final, Protocol
 
-from alerts.events import AlarmEvent, Kind
+from alerts.events import AlarmEvent, Kind, Transition
 from alerts.limits import Rules
 from alerts.limits_in_force import InForce
 from alerts.notify.message import MARKERS
@@ -32,6 +32,10 @@ USUAL: Final = {  # what the scale spans at least, so that a quiet hour does not
     Vital.RESP_RATE: (5.0, 35.0),
 }
 NO_RULES: Final[Rules] = {}
+_FOUND: Final = {
+    Transition.ANNOTATED: "found afterwards, in readings that came late; nobody was called",
+    Transition.DISPROVED: "not so, as readings that came late show",
+}
 
 
 class History(Protocol):
@@ -67,7 +71,7 @@ class ShownChart:
 
 @dataclass(frozen=True, slots=True)
 class ShownEpisode:
-    """One line of the alarm history."""
+    """One line of the alarm history. `note`: of what readings that came late showed."""
 
     priority: str
     marker: str
@@ -78,6 +82,7 @@ class ShownEpisode:
     until: str
     lasted: str
     acknowledged: str
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +165,9 @@ def alarm_bands(alarms: Sequence[Episode], vital: Vital, zone: tzinfo) -> list[A
     return [
         AlarmBand(alarm.start_ns, alarm.end_ns, alarm.priority.name.lower(), _band_title(alarm, zone))
         for alarm in alarms
-        if alarm.kind is Kind.PHYSIOLOGICAL and words.condition_vital(alarm.condition) is vital
+        if alarm.kind is Kind.PHYSIOLOGICAL
+        and alarm.found is not Transition.DISPROVED
+        and words.condition_vital(alarm.condition) is vital
     ]
 
 
@@ -200,4 +207,5 @@ def _shown(alarm: Episode, now_ns: int, zone: tzinfo) -> ShownEpisode:
         "" if alarm.end_ns is None else words.clock(alarm.end_ns, zone, now_ns),
         words.duration((end_ns - alarm.start_ns) / words.NS),
         acknowledged,
+        "" if alarm.found is None else _FOUND[alarm.found],
     )

@@ -55,6 +55,28 @@ def test_transitions_become_one_span_with_its_highest_priority() -> None:
     assert second.lasted_ns(80 * S) == 30 * S
 
 
+@pytest.mark.parametrize("transition", [Transition.PAUSED, Transition.RESUMED, Transition.REMINDED])
+def test_what_happens_to_a_signal_neither_begins_nor_ends_an_alarm(transition: Transition) -> None:
+    raised = event(1, "a", Transition.RAISED, 10)
+    assert spans_of([raised, event(2, "a", transition, 20)]) == spans_of([raised])
+    assert spans_of([event(2, "a", transition, 20)]) == []
+
+
+@pytest.mark.parametrize(
+    "transition", [Transition.ANNOTATED, Transition.DISPROVED, Transition.NOTED, Transition.PAUSED]
+)
+def test_an_entry_about_no_alarm_is_no_span(transition: Transition) -> None:
+    raised = event(1, "a", Transition.RAISED, 10)
+    entry = replace(event(2, "", transition, 20), until_ns=40 * S, notify=False)
+    assert spans_of([raised, entry]) == spans_of([raised])
+
+
+def test_an_alarm_that_late_readings_show_never_to_have_been_lasts_no_time() -> None:
+    (only,) = spans_of([event(1, "a", Transition.RAISED, 10), event(2, "a", Transition.ENDED, 8)])
+    assert only.lasted_ns(60 * S) == 0
+    assert only.ended_at_ns == 10 * S
+
+
 def test_a_period_counts_what_was_raised_in_it() -> None:
     spans = [span(0, 5, answered_s=3), span(3600, 30, answered_s=9), span(7200, 2 * 86_400, bed="3-02"), span(90_000)]
     found = report(spans, 0, DAY_NS, beds=4, marks={"a0": True, "a3600": False})

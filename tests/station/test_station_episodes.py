@@ -67,3 +67,22 @@ def test_the_list_is_bounded() -> None:
     many = [replace(RAISED, alarm_id=str(n), at_ns=n) for n in range(MAX_EPISODES + 5)]
     lines = episodes(many, [])
     assert (len(lines), lines[0].start_ns) == (MAX_EPISODES, MAX_EPISODES + 4)
+
+
+def test_what_was_found_afterwards_piece_by_piece_is_one_line_and_opens_nothing() -> None:
+    found = replace(RAISED, alarm_id="", transition=Transition.ANNOTATED, until_ns=NOW_NS - 90 * NS, backlog=True)
+    second = replace(
+        found, number=2, at_ns=found.until_ns, until_ns=NOW_NS - 70 * NS, priority=Priority.HIGH, value=78.0
+    )
+    apart = replace(found, number=3, at_ns=NOW_NS - 50 * NS, until_ns=NOW_NS - 40 * NS)
+    lines = episodes([found, second, apart], [])
+    assert [(e.start_ns, e.end_ns, e.priority, e.value) for e in lines] == [
+        (apart.at_ns, apart.until_ns, Priority.MEDIUM, 87.0),
+        (found.at_ns, second.until_ns, Priority.HIGH, 78.0),
+    ]
+    assert {e.found for e in lines} == {Transition.ANNOTATED}
+
+
+def test_an_alarm_that_late_readings_show_never_to_have_been_lasts_no_time() -> None:
+    (line,) = episodes([RAISED, replace(ENDED, at_ns=RAISED.at_ns - 5 * NS)], [])
+    assert line.end_ns == line.start_ns
