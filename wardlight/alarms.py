@@ -25,6 +25,7 @@ from wardlight.layout import DEFAULT_DATA, DataFolder, read_ward
 
 MARKERS: Final = {Priority.HIGH: "***", Priority.MEDIUM: "**", Priority.LOW: "*"}
 PIPED_WIDTH: Final = 160  # characters, where nobody says how wide the paper is
+_AFTERWARDS: Final = {Transition.ANNOTATED: "found afterwards", Transition.DISPROVED: "found not to be so"}
 _COLOURS: Final = {Priority.HIGH: "bold red", Priority.MEDIUM: "yellow", Priority.LOW: "cyan"}
 
 
@@ -77,7 +78,7 @@ def alarm_table(events: Sequence[AlarmEvent], zone: ZoneInfo) -> Table:
             f"{moment:%Y-%m-%d %H:%M:%S}",
             MARKERS[event.priority],
             event.condition.replace("_", " "),
-            event.transition.value.replace("_", " ") + (" (from backlog)" if event.backlog else ""),
+            _happened(event, zone),
             "" if event.value is None else f"{event.value:g}",
             "" if event.limit is None else f"{event.limit:g}",
             event.actor,
@@ -86,11 +87,18 @@ def alarm_table(events: Sequence[AlarmEvent], zone: ZoneInfo) -> Table:
     return table
 
 
+def _happened(event: AlarmEvent, zone: ZoneInfo) -> str:
+    if event.transition in _AFTERWARDS:
+        until = datetime.fromtimestamp(event.until_ns / 1e9, zone)
+        return f"{_AFTERWARDS[event.transition]}, until {until:%H:%M:%S}"
+    return event.transition.value.replace("_", " ") + (" (from backlog)" if event.backlog else "")
+
+
 def as_record(event: AlarmEvent) -> dict[str, Any]:
     """The event as plain JSON values, times in UTC, for other programs and for the export."""
     return {
         "alarm_id": event.alarm_id,
-        "at": datetime.fromtimestamp(event.at_ns / 1e9, ZoneInfo("UTC")).isoformat(timespec="milliseconds"),
+        "at": _utc(event.at_ns),
         "patient": event.patient,
         "bed": event.bed,
         "gateway": event.gateway,
@@ -105,4 +113,9 @@ def as_record(event: AlarmEvent) -> dict[str, Any]:
         "beds": list(event.beds),
         "actor": event.actor,
         "backlog": event.backlog,
+        "until": _utc(event.until_ns) if event.until_ns else None,
     }
+
+
+def _utc(at_ns: int) -> str:
+    return datetime.fromtimestamp(at_ns / 1e9, ZoneInfo("UTC")).isoformat(timespec="milliseconds")

@@ -31,6 +31,7 @@ _ALARM_FIELDS: Final = {
     "device": str,
     "actor": str,
     "backlog": bool,
+    "until_ns": int,
 }
 
 
@@ -79,7 +80,10 @@ def export_command(
         )
     with Journal(folder.alarms, read_only=True) as journal, _new_file(alarms_file) as file:
         events = AlarmLogReader(journal).alarm_events(patient, start_ns, end_ns)
-        rows = [{**as_record(e), "at_ns": e.at_ns, "decided_at_ns": e.decided_at_ns} for e in events]
+        rows = [
+            {**as_record(e), "at_ns": e.at_ns, "decided_at_ns": e.decided_at_ns, "until_ns": e.until_ns or None}
+            for e in events
+        ]
         alarms = export_alarms(rows, _ALARM_FIELDS, time_zone=zone.key, file_format=file_format, out=file)
     console.print(f"{samples:,} readings → {vitals_file}\n{alarms:,} alarm entries → {alarms_file}")
 
