@@ -84,7 +84,8 @@ class Metrics(Collector):
         yield _counter("wardlight_store_unreadable", "Journal records the store had to skip.", health.unreadable)
         lag = self._journal.newest - self._alerts.position
         yield _gauge("wardlight_alerts_lag_records", "Journal records not judged yet.", lag)
-        yield _counter("wardlight_alerts_late_samples", "Samples that came after a newer one of their stream.", self._alerts.late)
+        late = self._alerts.late
+        yield _counter("wardlight_alerts_late_samples", "Samples that came after a newer one of their stream.", late)
         alarms = self._alerts.alarms()
         counts: dict[str, int] = {"high": 0, "medium": 0, "low": 0}
         for alarm in alarms:

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from functools import cache
 
 from alerts.events import AlarmEvent, Kind, Priority, Transition
-from ingest.influx.status_lines import status_line
 from ingest.influx.line_protocol import Precision, line
 from ingest.influx.rollup_lines import Rollup, rollup_line
+from ingest.influx.status_lines import status_line
 from simulators.body import Targets, start, step
 from vitals.model import VITAL_BY_NAME, ClockSource, ClockTrust, GatewayStatus, Presence, Quality, Reason
 from wardlight.influx_alarms import alarm_line
