@@ -41,6 +41,7 @@ from alerts.events import (
 from alerts.history import History
 from alerts.judge import JudgeWatch
 from alerts.late import LateSamples
+from alerts.late_calm import LateCalm
 from alerts.limits import Preset, Rules, rules_of
 from alerts.limits_in_force import Difference, Overrides, limits_with
 from alerts.links import MOST_UNCERTAIN_MS, Links
@@ -92,6 +93,7 @@ class Engine:
         self.recent = Recent(self.table)
         self.history = History(self.table, self.book, self.walk, self.recent)
         self.late_samples = LateSamples(self.table, self.book, self.walk, self.recent, self.history)
+        self.late_calm = LateCalm(self.table, self.recent, self.history, self.late_samples)
         self.walk.renewed = lambda stream: self.recent.begin_anew(stream, self.walk.trackers.get(stream))
         self.course = Course(ward, preset, self.table, self.book)
         self.book.earlier = self.course.earlier
@@ -261,9 +263,10 @@ class Engine:
         return gateways
 
     def _judge(self, rows: Rows, streams: Indices, gateways: Indices, slots: Indices, now_ns: int) -> None:
-        screened = screen(self.table, rows, streams)
-        if not self._screening:
-            screened = replace(screened, calm=np.zeros_like(screened.calm))
+        found = screen(self.table, rows, streams)
+        screened = self.late_calm.rest(found) if self._screening else replace(found, calm=np.zeros_like(found.calm))
+        if screened is None:
+            return
         of_row = gateways[screened.rows["device"]]
         sources = np.where(self.table.best[screened.streams], slots[screened.rows["source"]], -1)
         self.course.take(screened)

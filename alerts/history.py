@@ -9,7 +9,7 @@ until both tell the same, as far as these are remembered. Once filled, a part of
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -25,12 +25,11 @@ from alerts.retrace import Comparison, Difference, Retrace
 from alerts.screening import LONG_GAP_NS, Screened
 from alerts.streams import BEHIND_NS, NEVER, StreamTable
 from alerts.walk import Walk
-from vitals.model import Quality, Reason
+from vitals.model import Reason
 
 SETTLE_NS: Final = 10_000_000_000  # nothing more came for a hole: what goes on at its end is told
 MOST_OF_STREAM: Final = 4  # holes; a gateway that fails more often in the time of its backlog has other troubles
 MOST_HOLES: Final = 100_000  # of the ward, 0.4 kB each; beyond, the streams with the oldest ones forget them
-_RELIABLE: Final = (Quality.UNKNOWN, Quality.USABLE)
 
 
 @dataclass(slots=True)
@@ -133,7 +132,7 @@ class History:
         if hole is None or not _is_followed(rules):
             return
         stand = self._fitting(hole, rules)
-        if sample.at_ns <= stand.newest_ns or self._is_calm(stream, hole, stand, sample):
+        if sample.at_ns <= stand.newest_ns:
             return
         if not hole.tail:
             hole.tail = self._live(stream, hole)
@@ -144,6 +143,23 @@ class History:
         hole.stand, hole.received_ns = Stand.of(retrace), max(hole.received_ns, received_ns)
         if hole.is_unsettled:
             self._unsettled[stream] = None
+
+    def pass_calm(self, stream: int, at_ns: int) -> bool:
+        """Take a sample that needs no thought, as most do even in an outage; whether that was possible."""
+        hole = next((h for h in self.holes.get(stream, ()) if h.after_ns < at_ns < h.before_ns), None)
+        if hole is None or hole.start.trackers is not None:
+            return False
+        stand = hole.stand
+        if stand is None:
+            stand = hole.stand = replace(hole.start)
+        if stand.trackers is not None:
+            return False
+        if at_ns > stand.newest_ns:
+            gap_ns = at_ns - stand.valid_ns
+            if stand.valid_ns != NEVER and gap_ns <= MOST_COVER_NS:
+                stand.gap_ns = gap_ns
+            stand.newest_ns = stand.valid_ns = at_ns
+        return True
 
     def tick(self, now_ns: int) -> None:
         """Tell what goes on at the end of holes for which nothing more came."""
@@ -171,18 +187,6 @@ class History:
         return not any(0 <= at_ns - row.at_ns <= BEHIND_NS and row.reason == Reason.PRESENT for row in rows)
 
     # -- inside ------------------------------------------------------------------------------------------------------
-
-    def _is_calm(self, stream: int, hole: Hole, stand: Stand, sample: Sample) -> bool:
-        """Take a sample that needs no thought, as most do even in an outage; whether it is one."""
-        if stand.trackers is not None or hole.start.trackers is not None or sample.quality not in _RELIABLE:
-            return False
-        low, high = self._calm(stream)
-        if sample.reason != Reason.PRESENT or not low <= sample.value <= high:
-            return False
-        gap_ns = sample.at_ns - stand.valid_ns
-        kept_ns = gap_ns if stand.valid_ns != NEVER and gap_ns <= MOST_COVER_NS else stand.gap_ns
-        hole.stand = Stand(sample.at_ns, sample.at_ns, kept_ns, None)
-        return True
 
     def _settle(self, stream: int, hole: Hole) -> None:
         rules = self._table.rules[stream]

@@ -11,7 +11,7 @@ in rings, one column for each stream: 18 bytes a row, 1.2 kB a stream.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +50,14 @@ class Checkpoint:
     def counted(self, stream: int) -> int:
         return int(self.count[stream]) if stream < len(self.count) else 0
 
+    def of(self, streams: Indices) -> tuple[Indices, Indices]:
+        """When the newest sample of each stream was, and how many rows were written."""
+        known, place = streams < len(self.state), np.minimum(streams, len(self.state) - 1)
+        if not len(self.state):
+            return np.zeros_like(streams), np.zeros_like(streams)
+        newest_ns, count = self.state["newest_at_ns"][place], self.count[place]
+        return np.where(known, newest_ns, NEVER), np.where(known, count, 0)
+
     def amend(self, stream: int, cell: Cell, trackers: list[Tracker] | None, *, rows: int = 0) -> None:
         """Let the stream have been something else, with so many rows more before it."""
         if stream >= len(self.state):
@@ -59,6 +67,15 @@ class Checkpoint:
         self.trackers.pop(stream, None)
         if trackers is not None:
             self.trackers[stream] = copied(trackers)
+
+
+class Grids(NamedTuple):
+    """Remembered rows as arrays of shape (`CAPACITY`, streams)."""
+
+    at_ns: npt.NDArray[np.int64]
+    value: npt.NDArray[np.float64]
+    reason: npt.NDArray[np.uint8]
+    quality: npt.NDArray[np.uint8]
 
 
 def copied(trackers: list[Tracker]) -> list[Tracker]:
@@ -164,6 +181,25 @@ class Recent:
             self._put(stream, number, row)
         self.count[stream] += 1
         self.first_ns[stream] = min(int(self.first_ns[stream]), sample.at_ns)
+
+    def insert_each(self, streams: Indices, places: Indices, rows: Rows, times: Indices) -> None:
+        """Write one row for each of different streams, before the last `places` of it."""
+        ends = self.count[streams]
+        for back in range(int(places.max(initial=0))):
+            some = places > back
+            old, new = (((ends[some] - back - n) % CAPACITY) * self._width + streams[some] for n in (1, 0))
+            for column in (self._at_ns, self._value, self._reason, self._quality):
+                column[new] = column[old]
+        place = (ends - places) % CAPACITY * self._width + streams
+        self._at_ns[place], self._value[place] = times, rows["value"]
+        self._reason[place], self._quality[place] = rows["reason"], rows["quality"]
+        self.count[streams] += 1
+
+    def grids(self, streams: Indices) -> Grids:
+        """All rows of some streams, newest first; what was never written is of time 0."""
+        numbers = (self.count[streams] - 1 - np.arange(CAPACITY)[:, np.newaxis]) % CAPACITY
+        place = numbers * self._width + streams
+        return Grids(self._at_ns[place], self._value[place], self._reason[place], self._quality[place])
 
     def since(self, checkpoint: Checkpoint, stream: int) -> list[Sample] | None:
         """The rows after a checkpoint, oldest first; `None` when there are more than are kept."""

@@ -78,7 +78,10 @@ PURE: Final = (
         for name in ("alarm_signals", "alarms", "conditions", "engine", "events", "judge", "limits", "links")
     ),
     *("alerts." + name for name in ("news2", "readings", "screening", "snapshot", "streams", "tiles", "view", "walk")),
-    *("alerts." + name for name in ("annotations", "cells", "history", "late", "recall", "recent", "retrace")),
+    *(
+        "alerts." + name
+        for name in ("annotations", "cells", "history", "late", "late_calm", "recall", "recent", "retrace")
+    ),
     *("alerts.attention", "alerts.behind", "alerts.causes", "alerts.chatter", "alerts.signal_settings"),
     *("alerts." + name for name in ("course", "early_warning", "falls", "looks")),
     *("alerts." + name for name in ("measure_settings", "measure_votes", "measures")),

@@ -105,7 +105,7 @@ def check_the_same(one: tuple[Engine, list[AlarmEvent]], other: tuple[Engine, li
 
 
 @given(st.lists(_runs, max_size=10), _delays, st.integers(1, 7))
-@settings(max_examples=300)
+@settings(max_examples=100)
 def test_the_order_in_which_samples_come_changes_nothing(
     runs: list[tuple[str, Vital, int, float, float | Reason, Quality]], delays: list[int], size: int
 ) -> None:
@@ -115,8 +115,21 @@ def test_the_order_in_which_samples_come_changes_nothing(
     check_the_same(judge([[reading] for reading in ordered]), judge(blocks))
 
 
+@given(st.lists(_runs, max_size=10), _delays, st.integers(1, 20))
+@settings(max_examples=60)
+def test_the_fast_path_for_late_samples_changes_nothing(
+    runs: list[tuple[str, Vital, int, float, float | Reason, Quality]], delays: list[int], size: int
+) -> None:
+    arriving = shuffled(story(runs), delays)
+    blocks = [arriving[i : i + size] for i in range(0, len(arriving), size)]
+    fast, slow = judge(blocks), judge(blocks, screening=False)
+    check_the_same(fast, slow)
+    assert fast[1] == slow[1]
+    assert fast[0].late == slow[0].late
+
+
 @given(st.lists(_runs, max_size=10), _delays, st.booleans())
-@settings(max_examples=100)
+@settings(max_examples=60)
 def test_samples_that_come_twice_change_nothing(
     runs: list[tuple[str, Vital, int, float, float | Reason, Quality]], delays: list[int], screening: bool
 ) -> None:
@@ -133,7 +146,7 @@ def test_samples_that_come_twice_change_nothing(
     _delays,
     st.lists(st.integers(0, 60), max_size=5),
 )
-@settings(max_examples=100)
+@settings(max_examples=60)
 def test_cutting_what_comes_out_of_order_changes_nothing(
     runs: list[tuple[str, Vital, int, float, float | Reason, Quality]], delays: list[int], cuts: list[int]
 ) -> None:
@@ -144,7 +157,7 @@ def test_cutting_what_comes_out_of_order_changes_nothing(
 
 
 @given(st.lists(_runs, max_size=10), _delays, st.integers(1, 7), st.integers(0, 20))
-@settings(max_examples=100)
+@settings(max_examples=60)
 def test_an_engine_that_is_restored_remembers_what_late_samples_need(
     runs: list[tuple[str, Vital, int, float, float | Reason, Quality]], delays: list[int], size: int, every: int
 ) -> None:
@@ -165,7 +178,7 @@ def test_an_engine_that_is_restored_remembers_what_late_samples_need(
 
 
 @given(st.lists(_runs, max_size=10), _delays, st.integers(0, 90))
-@settings(max_examples=100)
+@settings(max_examples=60)
 def test_nothing_older_than_the_live_window_calls_anybody(
     runs: list[tuple[str, Vital, int, float, float | Reason, Quality]], delays: list[int], later_s: int
 ) -> None:

@@ -97,7 +97,7 @@ def course(before: Sequence[Minute], outage: Sequence[Minute]) -> list[float | R
 
 
 @given(_minutes, _minutes, st.integers(0, 40), st.booleans())
-@settings(max_examples=50)
+@settings(max_examples=15)
 def test_the_log_tells_the_same_as_if_all_had_come_in_order(
     before: list[Minute], outage: list[Minute], extra: int, twice: bool
 ) -> None:
