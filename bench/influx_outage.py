@@ -77,7 +77,7 @@ def main() -> None:
         }
         for name, run in (("calm", calm), ("outage", outage)):
             (root := Path(folder) / name).mkdir()
-            with _database(root) as database:
+            with _database(root, options.database_folder) as database:
                 asyncio.run(run(root, database, options, report))
     json.dump(report, sys.stdout, indent=2)
     print()
@@ -89,22 +89,28 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--wearables", type=int, default=334, help="each with six lines a second")
     parser.add_argument("--backlog-s", type=int, default=3_600, help="seconds of readings that wait")
     parser.add_argument("--phase-s", type=int, default=60)
-    parser.add_argument("--folder", type=Path, help="where journal, store and database lie")
+    parser.add_argument("--folder", type=Path, help="where journal and store lie, and the database unless told")
+    parser.add_argument("--database-folder", type=Path, help="such as /dev/shm: a disk that the server does not share")
     return parser.parse_args()
 
 
 @contextmanager
-def _database(root: Path) -> Iterator[Influxd]:
-    database = Influxd(root / "influxd")
-    database.start()
-    try:
-        config = _config(database)
-        (root / "influx.toml").write_text(config)
-        with Client(decode_targets(config.encode())[0]) as client:
-            list(setup(client, "bench", time.time_ns()))
-        yield database
-    finally:
-        database.stop()
+def _database(root: Path, elsewhere: Path | None) -> Iterator[Influxd]:
+    with tempfile.TemporaryDirectory(dir=elsewhere or root, prefix="influxd-") as folder:
+        database = Influxd(Path(folder))
+        database.start()
+        try:
+            yield _prepared(root, database)
+        finally:
+            database.stop()
+
+
+def _prepared(root: Path, database: Influxd) -> Influxd:
+    config = _config(database)
+    (root / "influx.toml").write_text(config)
+    with Client(decode_targets(config.encode())[0]) as client:
+        list(setup(client, "bench", time.time_ns()))
+    return database
 
 
 def _config(database: Influxd) -> str:
