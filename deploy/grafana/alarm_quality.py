@@ -23,7 +23,7 @@ def build(language: Language) -> dict[str, Any]:
         "Physiological alarms per patient and day, what they were of, and how fast somebody took notice. For reviews "
         "of limits."
     )
-    return board("alarms", about, language, panels, span="now-7d", refresh="5m", variables=("site", "patient"))
+    return board("alarms", about, language, panels, span="now-7d", refresh="5m", variables=("site", "bed", "patient"))
 
 
 def _totals(language: Language) -> list[Any]:

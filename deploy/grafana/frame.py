@@ -15,9 +15,16 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableSort,
 )
 
-from languages import M_PATIENT, M_SITE, PATIENT, Language, Place, Target, source
-from open_alarms import open_metricsql
+from languages import BED, M_BED, M_SITE, SITE, Language, Place, source
+from marks import annotations
 
+_QUESTIONS: Final = {  # of each variable: in InfluxQL, and the labels that narrow it in MetricsQL
+    "site": ('SHOW TAG VALUES FROM "bed" WITH KEY = "site"', ""),
+    "bed": (f'SHOW TAG VALUES FROM "bed" WITH KEY = "bed" WHERE {SITE}', f"{{{M_SITE}}}"),
+    "patient": (
+        f'SELECT last("wearer") FROM "bed" WHERE $timeFilter AND {BED} GROUP BY "bed", "patient"', f"{{{M_BED}}}"
+    ),
+}  # fmt: skip
 TAG: Final = "wardlight"
 STATION: Final = "http://127.0.0.1:8080"  # where the station page is served; `wardlight boards install --station`
 _SOURCES: Final = {  # uid of the data sources that `wardlight boards install` and compose make
@@ -59,7 +66,8 @@ def board(
         .hide(VariableHide.HIDE_VARIABLE)
     )
     if alarms:
-        made = made.annotation(_annotation(language))
+        for annotation in annotations(language):
+            made = made.annotation(annotation)
     for number, panel in enumerate(panels, start=1):
         made = made.with_panel(panel.id(number))
     return made.links(_links(name, language)).build().to_json()
@@ -76,20 +84,21 @@ def _sources(language: Language) -> list[Any]:
 
 
 def _variable(name: str, language: Language, one_patient: bool) -> Any:
-    where = "" if name == "site" else ' WHERE "site" =~ /^${site:regex}$/'
-    selector = "" if name == "site" else f"{{{M_SITE}}}"
-    question = {
-        Language.INFLUXQL: f'SHOW TAG VALUES FROM "vitals" WITH KEY = "{name}"{where}',
-        Language.METRICSQL: f"label_values(vitals_spo2_reason{selector}, {name})",
-    }[language]
+    """Site, then its beds, then who lay in them in the time that is shown: a choice of beds narrows the patients.
+
+    "All patients" stands for those listed. With a pattern for anybody, a chosen bed would change nothing.
+    """
+    question, selected = _QUESTIONS[name]
     built = (
-        dashboard.QueryVariable(name).label(name.capitalize()).query(question)
+        dashboard.QueryVariable(name).label(name.capitalize())
+        .query(question if language is Language.INFLUXQL else f"label_values(bed_occupied{selected}, {name})")
         .datasource(source(Place.READINGS, language)).refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
-        .sort(VariableSort.ALPHABETICAL_ASC)
+        .sort(VariableSort.NATURAL_ASC)
     )  # fmt: skip
-    if name == "site" or one_patient:
+    if name == "site" or (name == "patient" and one_patient):
         return built
-    return built.multi(True).include_all(True).all_value(".*").current(VariableOption(text="All", value="$__all"))
+    several = built.multi(True).include_all(True).current(VariableOption(text="All", value="$__all"))
+    return several.all_value(".*") if name == "bed" else several
 
 
 def _links(here: str, language: Language) -> list[Any]:
@@ -99,24 +108,9 @@ def _links(here: str, language: Language) -> list[Any]:
         for name, title in BOARDS.items() if name != here
     ]  # fmt: skip
     station = dashboard.DashboardLink("Station page").type(DashboardLinkType.LINK).url("${station}/")
-    return [*others, station.target_blank(True).tooltip("Live tiles and acknowledgement: the page that alarms")]
-
-
-def _annotation(language: Language) -> Any:
-    if language is Language.INFLUXQL:
-        text = (
-            'SELECT "value", "limit", "bed", "condition", "priority", "transition", "number" FROM "alarm" '
-            f'WHERE $timeFilter AND {PATIENT} AND "transition" =~ /^(raised|escalated|acknowledged|ended)$/'
-        )
-        payload: dict[str, object] = {
-            "query": text, "rawQuery": True, "resultFormat": "table", "fromAnnotations": True, "name": "Alarms",
-            "textColumn": "condition", "tagsColumn": "priority,transition",
-        }  # fmt: skip
-    else:
-        payload = {"expr": open_metricsql(M_PATIENT), "range": True, "instant": False}
-        payload |= {"legendFormat": "{{condition}}, {{priority}}", "interval": "1m"}
-    payload |= {"refId": "Anno", "datasource": source(Place.READINGS, language)}
-    return (
-        dashboard.AnnotationQuery().name("Alarms").datasource(source(Place.READINGS, language)).enable(True)
-        .icon_color("orange").target(Target(payload))
-    )  # fmt: skip
+    found = [*others, station.target_blank(True).tooltip("Live tiles and acknowledgement: the page that alarms")]
+    if here == "patient":
+        page = dashboard.DashboardLink("This patient, live").type(DashboardLinkType.LINK)
+        page = page.url("${station}/patients/${patient}").target_blank(True)
+        found.append(page.tooltip("The patient on the station page: values of this second, limits, acknowledgement"))
+    return found

@@ -17,9 +17,11 @@ from grafana_foundation_sdk.models.common import DataSourceRef
 
 SITE: Final = '"site" =~ /^${site:regex}$/'
 PATIENT: Final = f'{SITE} AND "patient" =~ /^${{patient:regex}}$/'
+BED: Final = f'{SITE} AND "bed" =~ /^${{bed:regex}}$/'  # of `bed` only: vitals do not know where their patient lies
 BEST: Final = '"device" =~ /:best$/'  # what stands for the patient (docs/decisions/0010)
 M_SITE: Final = 'site=~"$site"'
 M_PATIENT: Final = f'{M_SITE},patient=~"$patient"'
+M_BED: Final = f'{M_SITE},bed=~"$bed"'
 M_BEST: Final = 'device=~".*:best"'
 
 
@@ -44,13 +46,17 @@ class Place(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One question. `legend` names a series, with tags in braces. `table`: rows of now, not a course."""
+    """One question. `legend` names a series, with tags in braces. `table`: rows of now, not a course.
+
+    `step`: how fine MetricsQL asks at the finest, for what is stored in such steps.
+    """
 
     influxql: str
     metricsql: str
     legend: str = ""
     place: Place = Place.READINGS
     table: bool = False
+    step: str = ""
 
 
 class Target(Dataquery, Builder[Dataquery]):
@@ -87,6 +93,8 @@ def target(query: Query, ref_id: str, language: Language) -> Target:
         return Target(payload)
     payload |= {"expr": query.metricsql, "editorMode": "code", "range": not query.table, "instant": query.table}
     payload["format"] = "table" if query.table else "time_series"
+    if query.step:
+        payload["interval"] = query.step
     if query.legend:
         payload["legendFormat"] = re.sub(r"{(\w+)}", r"{{\1}}", query.legend)
     return Target(payload)

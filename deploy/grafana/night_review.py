@@ -16,7 +16,7 @@ def build(language: Language) -> dict[str, Any]:
     """The board `wardlight-night`."""
     panels = [_nights(language), _events(language), _lowest(language), _covered(language)]
     about = "Oxygen overnight: desaturation index, lowest value, coverage. A screening aid: it diagnoses nothing."
-    return board("night", about, language, panels, span="now-12h", refresh="5m", variables=("site", "patient"))
+    return board("night", about, language, panels, span="now-12h", refresh="5m", variables=("site", "bed", "patient"))
 
 
 def _nights(language: Language) -> Any:

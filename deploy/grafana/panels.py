@@ -18,6 +18,7 @@ from grafana_foundation_sdk.builders import (
 )
 from grafana_foundation_sdk.models.common import (
     BigValueColorMode,
+    BigValueTextMode,
     GraphDrawStyle,
     LegendDisplayMode,
     LegendPlacement,
@@ -35,7 +36,7 @@ from grafana_foundation_sdk.models.dashboard import (
 from languages import Language, Place, Query, source, target
 
 Properties = list[DynamicConfigValue]
-NOTHING: Final = "Nothing in this time. Is the site right, and does the pipeline board show gateways?"
+NOTHING: Final = "Nothing in this time. Are site, bed and patient right? Does the pipeline board show gateways?"
 _REF_IDS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _LETTERS: Final = len(_REF_IDS)  # queries of one panel at most
 
@@ -86,8 +87,13 @@ def _legend(*calcs: str) -> common.VizLegendOptions:
     )
 
 
-def chart(panel: Panel, language: Language, *, points: bool = False, low: float | None = None) -> Any:
-    """Courses over time. A gap stays a gap: no line is drawn over missing values."""
+def chart(
+    panel: Panel, language: Language, *, points: bool = False, low: float | None = None, spans_s: Sequence[float] = ()
+) -> Any:
+    """Courses over time. A gap stays a gap: no line is drawn over missing values.
+
+    `spans_s`, for each query: how far apart two of its points may be and still be joined.
+    """
     builder = timeseries.Panel().legend(_legend("lastNotNull", "min", "max"))
     builder = builder.tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI)).span_nulls(False)
     builder = builder.show_points(VisibilityMode.AUTO).line_width(1)
@@ -95,6 +101,9 @@ def chart(panel: Panel, language: Language, *, points: bool = False, low: float 
         builder = builder.draw_style(GraphDrawStyle.POINTS).point_size(3)
     if low is not None:
         builder = builder.axis_soft_min(low)
+    for ref_id, span_s in zip(_REF_IDS, spans_s, strict=False):
+        joined = [DynamicConfigValue("custom.spanNulls", span_s * 1_000)]
+        builder = builder.override_by_query(ref_id, joined)
     return panel.dress(builder, language)
 
 
@@ -104,6 +113,13 @@ def numbers(panel: Panel, language: Language, color: str = "") -> Any:
     builder = builder.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
     if color:
         builder = builder.color_scheme(dashboard.FieldColor().mode(FieldColorModeId.FIXED).fixed_color(color))
+    return panel.dress(builder, language)
+
+
+def names(panel: Panel, language: Language) -> Any:
+    """The names of the series, large: what counts is who answers, not the number."""
+    builder = stat.Panel().color_mode(BigValueColorMode.NONE).text_mode(BigValueTextMode.NAME)
+    builder = builder.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
     return panel.dress(builder, language)
 
 
@@ -128,14 +144,16 @@ def columns(panel: Panel, language: Language) -> Any:
 class Rows:
     """The questions behind a table: InfluxQL names its columns itself; MetricsQL has one question for each column.
 
-    `key`: the tags that make a row, the first of them joins the answers. `told`: name of the column for the time of the
-    first InfluxQL answer.
+    `key`: the tags that make a row, the first of them joins the answers. `told`: name of the column for the time of
+    InfluxQL answer number `answer`. `hidden`: columns that nobody has to see.
     """
 
     key: tuple[str, ...]
     influxql: Sequence[tuple[str, Place]]
     metricsql: Mapping[str, tuple[str, Place]]
     told: str = ""
+    answer: int = 1
+    hidden: tuple[str, ...] = ()
 
 
 def grid(panel: Panel, rows: Rows, language: Language, *, sort: str, descending: bool, join: bool = True) -> Any:
@@ -161,11 +179,14 @@ def _columns(rows: Rows, asked: int, language: Language) -> dict[str, object]:
     """Options of `organize`: the times and tags that nobody asked for go, the rest gets its name."""
     times = ["Time", *(f"Time {n + 1}" for n in range(asked))]
     if language is Language.INFLUXQL:
-        kept = {"Time": rows.told, "Time 1": rows.told} if rows.told else {}
-        return {"excludeByName": {name: True for name in times if name not in kept}, "renameByName": kept}
+        # Several answers have their times numbered, one keeps the plain name.
+        kept = {("Time" if asked == 1 else f"Time {rows.answer}"): rows.told} if rows.told else {}
+        spare = [name for name in (*times, *rows.hidden) if name not in kept]
+        return {"excludeByName": dict.fromkeys(spare, True), "renameByName": kept}
     # One answer keeps the plain name, several are told apart by their letter.
-    letters = zip(_REF_IDS, rows.metricsql, strict=False)
-    renamed = {(f"Value #{letter}" if asked > 1 else "Value"): name for letter, name in letters}
-    spare = ("__name__", "db", "transition", "kind", "number", "site")
+    letters = dict(zip(rows.metricsql, _REF_IDS, strict=False))
+    values = {name: f"Value #{letter}" if asked > 1 else "Value" for name, letter in letters.items()}
+    renamed = {value: name for name, value in values.items() if name not in rows.hidden}
+    spare = ("__name__", "db", "transition", "kind", "number", "site", *(values[name] for name in rows.hidden))
     excluded = [name for name in (*times, *spare) if name not in rows.key]
     return {"excludeByName": dict.fromkeys(excluded, True), "renameByName": renamed}

@@ -1,6 +1,7 @@
 """One patient, from an hour to a month: readings of two hours, minutes of two days, quarters of an hour before that.
 
-The three meet without overlap, so a month costs as little as an hour.
+The three meet without overlap, so a month costs as little as an hour. InfluxQL has one width of points for a whole
+panel, so what is stored in steps wider than that is joined across the empty points (`span_s`).
 """
 
 from __future__ import annotations
@@ -14,42 +15,43 @@ from vitals.model import VITAL_BY_NAME, VITALS
 from frame import board
 from languages import BEST, M_BEST, M_PATIENT, PATIENT, Language, Place, Query
 from meanings import OPEN, PRIORITIES, QUALITIES, REASONS, number, words
-from panels import Panel, Rows, bands, chart, grid, numbers
+from panels import Panel, Rows, bands, chart, grid, names, numbers
 
 _UNITS = {"%": "percent", "°C": "celsius", "ms": "ms", "/min": "/min", "s": "s"}
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One resolution: where it stands, its time in both languages, and how far apart its points are."""
+    """One resolution: where it stands, its time in both languages, its step, and how far apart points are joined."""
 
     name: str
     measurement: str
     field: str
     influxql: str
     metricsql: str
-    width: str
     place: Place
+    step: str
+    span_s: float
 
 
+_TO_MINUTES, _TO_QUARTERS = "time() >= now() - 7200", "time() >= now() - 172800"
 _PARTS = (
-    _Part("readings", "vitals", "", " AND time >= now() - 2h", "time() >= now() - 7200", "$__interval", Place.READINGS),
+    _Part("readings", "vitals", "", " AND time >= now() - 2h", _TO_MINUTES, Place.READINGS, "", 90),
     _Part(
-        "minutes",
-        "vitals_1m",
-        "_mean",
-        " AND time >= now() - 2d AND time < now() - 2h",
-        "time() >= now() - 172800 and time() < now() - 7200",
-        "2m",
-        Place.ROLLUPS,
+        "minutes", "vitals_1m", "_mean", " AND time >= now() - 2d AND time < now() - 2h",
+        f"{_TO_QUARTERS} and time() < now() - 7200", Place.ROLLUPS, "1m", 180,
     ),
-    _Part("quarters", "vitals_15m", "_mean", " AND time < now() - 2d", "time() < now() - 172800", "30m", Place.ROLLUPS),
-)
+    _Part(
+        "quarters", "vitals_15m", "_mean", " AND time < now() - 2d",
+        "time() < now() - 172800", Place.ROLLUPS, "15m", 2_700,
+    ),
+)  # fmt: skip
 
 
 def build(language: Language) -> dict[str, Any]:
     """The board `wardlight-patient`."""
     panels = [
+        _lies(language),
         *_now(language),
         _course(language, "heart_rate", (0, 5, 12, 8), 40),
         _course(language, "spo2", (12, 5, 12, 8), 85),
@@ -72,7 +74,7 @@ def build(language: Language) -> dict[str, Any]:
         _alarms(language),
     ]
     about = "One patient: vitals with quality and alarms, from one hour to thirty days with resolution to match."
-    return board("patient", about, language, panels, span="now-6h", refresh="30s", variables=("site", "patient"),
+    return board("patient", about, language, panels, span="now-6h", refresh="30s", variables=("site", "bed", "patient"),
                  one_patient=True, alarms=True)  # fmt: skip
 
 
@@ -93,7 +95,7 @@ def _now(language: Language) -> list[Any]:
             _label(vital), table=True,
         )  # fmt: skip
         about = f"{_label(vital)}, the best value of the last minute, whatever time the board shows."
-        panel = Panel(f"{_label(vital)} now", about, _unit(vital), (index * 8, 0, 4, 5), [value], "– see why →", 0)
+        panel = Panel(f"{_label(vital)} now", about, _unit(vital), (3 + index * 7, 0, 3, 5), [value], "– see why →", 0)
         shown.append(numbers(panel, language))
         why = Query(
             f'SELECT last("{vital}_reason") FROM "vitals" WHERE time > now() - 1d AND {PATIENT} AND {BEST}',
@@ -102,9 +104,23 @@ def _now(language: Language) -> list[Any]:
         )  # fmt: skip
         about = f"Whether the last word about {_label(vital)} was a value, and if not, why. Of the last day."
         nothing = "nothing told for a day"
-        panel = Panel(f"{_label(vital)}: valid?", about, "short", (index * 8 + 4, 0, 4, 5), [why], nothing, 0, REASONS)
+        panel = Panel(f"{_label(vital)}: valid?", about, "short", (6 + index * 7, 0, 4, 5), [why], nothing, 0, REASONS)
         shown.append(numbers(panel, language))
     return shown
+
+
+def _lies(language: Language) -> Any:
+    asked = Query(
+        f'SELECT last("occupied") FROM "bed" WHERE time > now() - 11m AND {PATIENT} GROUP BY "bed"',
+        f"topk(1, tlast_over_time(bed_occupied{{{M_PATIENT}}}[11m]))",
+        "{bed}",
+    )
+    about = (
+        "Where the patient lies now, as the ward's list says; told every five minutes, so for some minutes after a "
+        "move both beds are named. Compare it with the wristband before you act on what stands here."
+    )
+    nothing = "no bed: not on the ward's list now"
+    return names(Panel("Bed", about, "short", (0, 0, 3, 5), [asked], nothing), language)
 
 
 def _course(language: Language, vital: str, at: tuple[int, int, int, int], low: float, *, of_best: bool = True) -> Any:
@@ -118,18 +134,20 @@ def _course(language: Language, vital: str, at: tuple[int, int, int, int], low: 
         queries.append(
             Query(
                 f'SELECT {what} FROM "{part.measurement}" WHERE $timeFilter{part.influxql} AND {of} '
-                f"GROUP BY time($__interval){by} fill(none)",
-                f"avg(avg_over_time({part.measurement}_{vital}{part.field}{{{m_of}}}[{part.width}])){m_by} "
+                f"GROUP BY time($__interval){by} fill(null)",
+                f"avg(avg_over_time({part.measurement}_{vital}{part.field}{{{m_of}}}[$__interval])){m_by} "
                 f"if ({part.metricsql})",
                 f"{part.name}{source}",
                 part.place,
+                step=part.step,
             )
         )
     about = (
         f"{_label(vital)}{', best value' if of_best else ' of each device'}: readings of the last two hours, means of "
         "minutes up to two days ago, of quarters of an hour before."
     )
-    return chart(Panel(_label(vital), about, _unit(vital), at, queries), language, low=low)
+    spans_s = [part.span_s for part in _PARTS]
+    return chart(Panel(_label(vital), about, _unit(vital), at, queries), language, low=low, spans_s=spans_s)
 
 
 def _alarm_bands(language: Language) -> Any:

@@ -24,7 +24,7 @@ def build(language: Language) -> dict[str, Any]:
     return board(
         "ward",
         "Everybody who is monitored: value, age and validity, worst first. It alarms nobody: the station page does.",
-        language, panels, span="now-1h", refresh="10s", variables=("site", "patient"),
+        language, panels, span="now-1h", refresh="10s", variables=("site", "bed", "patient"),
     )  # fmt: skip
 
 
@@ -67,9 +67,15 @@ def _worst_first(language: Language) -> Any:
         metrics |= {label: (f"{value} if ({why} == 0)", Place.READINGS)}
     told = f"max(tlast_over_time(vitals_spo2_reason{{{M_PATIENT},{M_BEST}}}[1d])) by (patient) * 1000"
     level = f"max(last_over_time(alarm_priority_level{{{M_PATIENT}}}[7d]) if {open_metricsql(M_PATIENT)}) by (patient)"
+    lies = f"max(last_over_time(bed_occupied{{{M_PATIENT}}}[11m])) by (patient, bed)"
     rows = Rows(
         ("patient",),
         [
+            (
+                f'SELECT last("occupied") AS "Here" FROM "bed" WHERE time > now() - 11m AND {PATIENT} '
+                'GROUP BY "patient", "bed"',
+                Place.READINGS,
+            ),
             *((_last(vital), Place.READINGS) for vital in _VITALS),
             (
                 'SELECT max("priority_level") AS "Worst alarm" FROM '
@@ -77,10 +83,17 @@ def _worst_first(language: Language) -> Any:
                 Place.READINGS,
             ),
         ],
-        {"Told": (told, Place.READINGS), **metrics, "Worst alarm": (level, Place.READINGS)},
+        {
+            "Here": (lies, Place.READINGS),
+            "Told": (told, Place.READINGS),
+            **metrics,
+            "Worst alarm": (level, Place.READINGS),
+        },
         told="Told",
+        answer=2,
+        hidden=("Here",),
     )
-    link = DynamicConfigValue("links", [_to_patient(language)])
+    link = DynamicConfigValue("links", [_to_patient(language), _TO_STATION])
     overrides = {
         "patient": [link],
         "Told": [DynamicConfigValue("unit", "dateTimeFromNow")],
@@ -90,15 +103,19 @@ def _worst_first(language: Language) -> Any:
         overrides |= {label: number(_UNITS[vital]), f"{label}: why": words(REASONS)}
     about = (
         "Best values of each patient. 'Told' is the age of the last word about SpO₂; a missing value says why beside "
-        "it. Sorted by the highest open alarm. A click on a patient opens the patient's board."
+        "it. Without a bed: not on the ward's list now. Sorted by the highest open alarm. A click on a patient opens "
+        "the patient's board."
     )
     panel = Panel("Patients, worst first", about, "short", (0, 4, 24, 10), overrides=overrides)
     return grid(panel, rows, language, sort="Worst alarm", descending=True)
 
 
 def _to_patient(language: Language) -> dict[str, object]:
-    url = f"/d/{uid('patient', language)}?var-patient=${{__value.text}}&${{site:queryparam}}"
+    url = f"/d/{uid('patient', language)}?var-patient=${{__value.text}}&${{site:queryparam}}&${{bed:queryparam}}"
     return {"title": "Open this patient", "url": url}
+
+
+_TO_STATION = {"title": "This patient, live", "url": "${station}/patients/${__value.text}", "targetBlank": True}
 
 
 def _open_alarms(language: Language) -> Any:
@@ -119,7 +136,8 @@ def _open_alarms(language: Language) -> Any:
         "Limit": number("short", 1),
     }
     about = (
-        "Every alarm that is open now, of patients and of equipment; 'Since' is its last change, within seven days. "
+        "Every alarm of the site that is open now, whichever beds are chosen, of patients and of equipment; 'Since' is "
+        "its last change, within seven days. "
         "Acknowledge them on the station page."
     )
     panel = Panel("Open alarms", about, "short", (0, 14, 24, 8), (), "No open alarm.", overrides=overrides)

@@ -62,6 +62,7 @@ def asked(language: str, *, site: str = "north", patient: str = ".*") -> Iterato
 def _filled(text: str, site: str, patient: str, range_s: int) -> str:
     interval_s = max(10, range_s // 800)
     given = {
+        "${bed:regex}": ".*", "$bed": ".*",
         "${site:regex}": site, "${patient:regex}": patient, "$site": site, "$patient": patient,
         "$timeFilter": f"time >= now() - {range_s}s and time <= now()",
         "$__interval": f"{interval_s}s", "$__range": f"{range_s}s",

@@ -12,10 +12,21 @@ from functools import cache
 from alerts.events import AlarmEvent, Kind, Priority, Transition
 from ingest.influx.line_protocol import Precision, line
 from ingest.influx.rollup_lines import Rollup, rollup_line
-from ingest.influx.status_lines import status_line
+from ingest.influx.status_lines import GATEWAY_MEASUREMENT, bed_line, status_lines
 from simulators.body import Targets, start, step
-from vitals.model import VITAL_BY_NAME, ClockSource, ClockTrust, GatewayStatus, Presence, Quality, Reason
-from wardlight.influx_alarms import alarm_line
+from vitals.model import (
+    VITAL_BY_NAME,
+    ClockSource,
+    ClockTrust,
+    GatewayHealth,
+    GatewayStatus,
+    Presence,
+    Quality,
+    Reason,
+    WearableHealth,
+)
+from vitals.ward import Patient
+from wardlight.influx_alarms import alarm_lines
 
 SITE = "north"
 PATIENTS = tuple(f"P-{number:04}" for number in range(1, 7))
@@ -30,14 +41,48 @@ def lines(now_s: int, precision: Precision) -> Iterator[bytes]:
     end_s = now_s + AHEAD_S
     for index in range(len(PATIENTS)):
         yield from _patient(index, end_s, precision)
+    yield from _gateways(end_s, precision)
+    yield from _beds(end_s, precision)
+    yield from _alarms(now_s, precision)
+
+
+def _gateways(end_s: int, precision: Precision) -> Iterator[bytes]:
+    """Half of the wearables at each gateway; one gateway is lost for half an hour, and what it spooled comes late."""
     for at_s in range(end_s - DAY_S, end_s, 60):
-        for gateway in ("gw-east", "gw-west"):
-            lost = gateway == "gw-west" and end_s - 7_200 < at_s < end_s - 5_400
+        for place, gateway in enumerate(("gw-east", "gw-west")):
+            ago_s = end_s - at_s
+            lost = gateway == "gw-west" and 5_400 < ago_s < 7_200
             presence = Presence.LOST if lost else Presence.ONLINE
             clock = ClockTrust(ClockSource.SYNCHRONISED, 1.5)
-            spooled = 120 if lost else at_s % 7
-            yield status_line(GatewayStatus(gateway, presence, at_s * _NS, "0.1", spooled, 0, clock), SITE, precision)
-    yield from _alarms(now_s, precision)
+            health = None if lost else _health(range(place * 3, place * 3 + 3), at_s)
+            told = GatewayStatus(gateway, presence, at_s * _NS, "0.1", 120 if lost else at_s % 7, 0, clock, health)
+            yield from status_lines(told, SITE, precision)
+            if not lost:
+                oldest_s = 1_800.0 if gateway == "gw-west" and 5_280 < ago_s <= 5_400 else 1.2
+                delays: dict[str, float | str | None] = {"delay_s": oldest_s, "least_delay_s": 0.2 + place / 10}
+                stamp = at_s * _NS // precision.divisor
+                yield line(GATEWAY_MEASUREMENT, {"gateway": gateway, "site": SITE}, delays, stamp + 1)
+
+
+def _health(numbers: range, at_s: int) -> GatewayHealth:
+    wearables = [
+        WearableHealth(f"ox-{number:02}", "streaming", -52 - 8 * number - at_s % 5, 80 + number, 0.5, number % 2)
+        for number in numbers
+    ]
+    problems = ('Signal of "ox-05" is weak: move the gateway nearer to its bed.',) if 5 in numbers else ()
+    return GatewayHealth(tuple(wearables), problems=problems, uptime_s=float(at_s % 500_000))
+
+
+def _beds(end_s: int, precision: Precision) -> Iterator[bytes]:
+    for at_s in range(end_s - DAY_S, end_s, 300):
+        for index, patient in enumerate(PATIENTS):
+            lying = Patient(patient, bed_of(patient), (f"ox-{index:02}", f"strap-{index:02}"))
+            yield bed_line(lying, SITE, at_s * _NS, precision)
+
+
+def bed_of(patient: str) -> str:
+    """Where `patient` lies."""
+    return f"3-0{patient[-1]}"
 
 
 @cache
@@ -100,25 +145,46 @@ def _rollups(
         yield rollup_line(measurement, rollup, patient, SITE, precision)
 
 
+#: Seconds ago, patient, condition, priority, transition, and for how long: of a pause, or of what was found afterwards.
+_STORY = (
+    (900, "P-0001", "spo2_low", Priority.MEDIUM, Transition.RAISED, 0),
+    (840, "P-0001", "spo2_low", Priority.HIGH, Transition.ESCALATED, 0),
+    (800, "P-0001", "spo2_low", Priority.HIGH, Transition.ACKNOWLEDGED, 0),
+    (4_200, "P-0002", "probe_off", Priority.LOW, Transition.RAISED, 0),
+    (3_000, "P-0002", "probe_off", Priority.LOW, Transition.ENDED, 0),
+    (20_000, "P-0003", "heart_rate_high", Priority.MEDIUM, Transition.RAISED, 0),
+    (19_900, "P-0003", "heart_rate_high", Priority.MEDIUM, Transition.ACKNOWLEDGED, 0),
+    (19_000, "P-0003", "heart_rate_high", Priority.MEDIUM, Transition.ENDED, 0),
+    (600, "P-0004", "spo2_low", Priority.MEDIUM, Transition.RAISED, 0),
+    (18_000, "P-0001", "spo2_low", Priority.HIGH, Transition.RAISED, 0),
+    (17_900, "P-0001", "spo2_low", Priority.HIGH, Transition.ACKNOWLEDGED, 0),
+    (17_400, "P-0001", "spo2_low", Priority.HIGH, Transition.ENDED, 0),
+    (12_000, "P-0001", "heart_rate_high", Priority.MEDIUM, Transition.RAISED, 0),
+    (10_800, "P-0001", "heart_rate_high", Priority.MEDIUM, Transition.ENDED, 0),
+    (9_000, "P-0001", "probe_off", Priority.LOW, Transition.RAISED, 0),
+    (8_700, "P-0001", "probe_off", Priority.LOW, Transition.ENDED, 0),
+    (8_000, "P-0001", "alarms_paused", Priority.LOW, Transition.PAUSED, 900),
+    (7_400, "P-0001", "alarms_paused", Priority.LOW, Transition.RESUMED, 0),
+    (6_600, "P-0001", "spo2_low", Priority.MEDIUM, Transition.ANNOTATED, 600),
+    (5_000, "P-0001", "spo2_low", Priority.MEDIUM, Transition.DISPROVED, 120),
+)
+_LIMITS = {"spo2_low": (86.0, 88.0), "heart_rate_high": (131.0, 120.0)}
+
+
 def _alarms(end_s: int, precision: Precision) -> Iterator[bytes]:
-    """(seconds ago, patient, condition, priority, transition): the first is open, the others are over or technical."""
-    story = (
-        (900, "P-0001", "spo2_low", Priority.MEDIUM, Transition.RAISED),
-        (840, "P-0001", "spo2_low", Priority.HIGH, Transition.ESCALATED),
-        (800, "P-0001", "spo2_low", Priority.HIGH, Transition.ACKNOWLEDGED),
-        (4_200, "P-0002", "probe_off", Priority.LOW, Transition.RAISED),
-        (3_000, "P-0002", "probe_off", Priority.LOW, Transition.ENDED),
-        (20_000, "P-0003", "heart_rate_high", Priority.MEDIUM, Transition.RAISED),
-        (19_900, "P-0003", "heart_rate_high", Priority.MEDIUM, Transition.ACKNOWLEDGED),
-        (19_000, "P-0003", "heart_rate_high", Priority.MEDIUM, Transition.ENDED),
-        (600, "P-0004", "spo2_low", Priority.MEDIUM, Transition.RAISED),
-    )
-    for number, (ago_s, patient, condition, priority, transition) in enumerate(story, start=1):
-        kind = Kind.TECHNICAL if condition == "probe_off" else Kind.PHYSIOLOGICAL
+    """One is open and acknowledged, one open, others are over; one patient was paused for a while."""
+    raised: dict[str, int] = {}
+    for number, (ago_s, patient, condition, priority, transition, lasts_s) in enumerate(_STORY, start=1):
+        kind = Kind.PHYSIOLOGICAL if condition in _LIMITS else Kind.TECHNICAL
         at_ns = (end_s - ago_s) * _NS
-        event = AlarmEvent(number, f"{patient}-{condition}", patient, f"3-0{patient[-1]}", kind, condition, priority,
-                           transition, at_ns, at_ns + _NS, number, value=87.0, limit=88.0)  # fmt: skip
-        yield alarm_line(event, SITE, precision)
+        name = f"{patient}-{condition}" if transition is not Transition.ANNOTATED else ""
+        if transition is Transition.RAISED:
+            raised[name] = at_ns
+        value, limit = _LIMITS.get(condition, (None, None))
+        event = AlarmEvent(number, name, patient, bed_of(patient), kind, condition, priority, transition, at_ns,
+                           at_ns + _NS, number, value, limit, raised_at_ns=raised.get(name, 0),
+                           until_ns=at_ns + lasts_s * _NS if lasts_s else 0)  # fmt: skip
+        yield from alarm_lines(event, SITE, precision)
 
 
 def _tags(patient: str, device: str) -> dict[str, str]:
