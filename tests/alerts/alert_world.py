@@ -81,8 +81,8 @@ def second(at_s: float, *devices: str, spo2: float | Reason = 97.0, pulse: float
 class World:
     """An engine and its history: `play` feeds a block and lets time pass to just after it."""
 
-    def __init__(self, of: Ward | None = None, *, screening: bool = True) -> None:
-        self.engine = Engine(of or single_device_ward(), preset(), T0, screening=screening)
+    def __init__(self, of: Ward | None = None, *, screening: bool = True, settings: Preset | None = None) -> None:
+        self.engine = Engine(of or single_device_ward(), settings or preset(), T0, screening=screening)
         self.position = 0
         self.history: list[AlarmEvent] = []
 

@@ -14,6 +14,7 @@ from alerts.changed_rules import LIMIT_CHANGED
 from alerts.engine import Engine
 from alerts.events import DEVICES_DISAGREE, LIMITS_CHANGED, AlarmEvent, Transition
 from alerts.limits_in_force import Difference
+from alerts.measure_settings import LIMITS_ALONE
 from alerts.snapshot import decode_snapshot, encode_snapshot, restore
 from vitals.derived import best_name
 from vitals.errors import ConfigurationError
@@ -219,7 +220,8 @@ def check_streams(engine: Engine) -> None:
 @settings(max_examples=40, deadline=None)
 @given(STEPS, st.sampled_from([97.0, 85.5, 78.0]))
 def test_after_a_while_nobody_can_tell_when_the_limits_changed(steps: list[tuple[str, Any, int]], then: float) -> None:
-    changed, at_s = World(ONE), 0
+    limits_alone = msgspec.structs.replace(preset(), measures=LIMITS_ALONE)  # a fall remembers what was before
+    changed, at_s = World(ONE, settings=limits_alone), 0
     last: dict[str, Any] = {}
     for what, value, length in steps:
         if what == "run":
@@ -228,7 +230,7 @@ def test_after_a_while_nobody_can_tell_when_the_limits_changed(steps: list[tuple
             last = value
             change(changed, at_s, **value)
         at_s += length
-    always = World(ONE)
+    always = World(ONE, settings=limits_alone)
     change(always, 0, **last)
     for world in (changed, always):
         world.run(at_s, at_s + 60, "d-0", spo2=then)
