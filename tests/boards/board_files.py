@@ -12,17 +12,33 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 GRAFANA = ROOT / "deploy" / "grafana"
 FILES = sorted((GRAFANA / "boards").rglob("*.json"))
 RANGE_S = {"now-1h": 3_600, "now-6h": 21_600, "now-12h": 43_200, "now-7d": 604_800}
+STEPS_S = {"": 5, "1m": 60, "15m": 900}
+POINTS = 800  # as many as a chart is wide
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a person chose above a board, as the databases get it. `range_s`: 0 for what the board itself proposes."""
+
+    site: str = "north"
+    bed: str = ".*"
+    patient: str = ".*"
+    range_s: int = 0
+
+
+EVERYBODY = Choice()
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One question of one panel; `text` holds no variables any more."""
+    """One question of one panel, mark or variable; `text` holds no variables any more."""
 
     board: str
     panel: str
     ref_id: str
     text: str
     range_s: int
+    step_s: int
     instant: bool
 
     def __str__(self) -> str:
@@ -34,39 +50,37 @@ def read(path: Path) -> dict[str, Any]:
     return found
 
 
-def asked(language: str, *, site: str = "north", patient: str = ".*") -> Iterator[Asked]:
-    """Every question of the boards in `language`, of variables and annotations too."""
+def asked(language: str, choice: Choice = EVERYBODY) -> Iterator[Asked]:
+    """Every question of the boards in `language`, of variables and marks too."""
     for path in FILES:
-        if path.parent.name != language:
-            continue
-        board = read(path)
-        range_s = RANGE_S[board["time"]["from"]]
-        for panel in board["panels"]:
-            for target in panel["targets"]:
-                text = target.get("query") or target["expr"]
-                instant = target.get("instant", False)
-                yield Asked(
-                    path.stem, panel["title"], target["refId"], _filled(text, site, patient, range_s), range_s, instant
-                )
-        for annotation in board.get("annotations", {}).get("list", []):
-            target = annotation.get("target") or {}
-            if text := target.get("query") or target.get("expr"):
-                yield Asked(path.stem, "annotation", "Anno", _filled(text, site, patient, range_s), range_s, False)
-        for variable in board["templating"]["list"]:
-            if variable["type"] == "query" and language == "influxql":
-                yield Asked(
-                    path.stem, "variable", variable["name"], _filled(variable["query"], site, patient, range_s), 0, True
-                )
+        if path.parent.name == language:
+            yield from asked_by(read(path), choice)
 
 
-def _filled(text: str, site: str, patient: str, range_s: int) -> str:
-    interval_s = max(10, range_s // 800)
+def asked_by(board: dict[str, Any], choice: Choice = EVERYBODY) -> Iterator[Asked]:
+    """Every question of one board."""
+    for panel in board["panels"]:
+        for target in panel["targets"]:
+            yield _asked(board, panel["title"], target["refId"], target, choice)
+    for mark in board.get("annotations", {}).get("list", []):
+        if target := mark.get("target"):
+            yield _asked(board, "mark", mark["name"], target, choice)
+    for variable in board["templating"]["list"]:
+        if variable["type"] == "query":
+            yield _asked(board, "variable", variable["name"], {"query": variable["query"], "instant": True}, choice)
+
+
+def _asked(board: dict[str, Any], panel: str, ref_id: str, target: dict[str, Any], choice: Choice) -> Asked:
+    range_s = choice.range_s or RANGE_S[board["time"]["from"]]
+    step_s = max(STEPS_S[target.get("interval", "")], range_s // POINTS)
+    text = target.get("query") or target["expr"]
     given = {
-        "${bed:regex}": ".*", "$bed": ".*",
-        "${site:regex}": site, "${patient:regex}": patient, "$site": site, "$patient": patient,
+        "${bed:regex}": choice.bed, "$bed": choice.bed,
+        "${site:regex}": choice.site, "${patient:regex}": choice.patient,
+        "$site": choice.site, "$patient": choice.patient,
         "$timeFilter": f"time >= now() - {range_s}s and time <= now()",
-        "$__interval": f"{interval_s}s", "$__range": f"{range_s}s",
+        "$__interval": f"{step_s}s", "$__range": f"{range_s}s",
     }  # fmt: skip
     for variable, value in given.items():
         text = text.replace(variable, value)
-    return text
+    return Asked(board["uid"], panel, ref_id, text, range_s, step_s, target.get("instant", False))

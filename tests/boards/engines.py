@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import urllib.error
 import urllib.parse
@@ -36,34 +37,41 @@ def fill(database: Database, lines: Iterable[bytes]) -> None:
 def ask(database: Database, question: Asked) -> tuple[int, float]:
     """How many rows answer, and after how many seconds; raises `AssertionError` with the engine's complaint."""
     started = time.perf_counter()
-    rows = _influxql(database, question) if isinstance(database, Influxd) else _metricsql(database, question)
-    return rows, time.perf_counter() - started
+    series = answer(database, question)
+    return sum(len(each.get("values", (1,))) for each in series), time.perf_counter() - started
 
 
-def _influxql(database: Database, question: Asked) -> int:
+def answer(database: Database, question: Asked) -> list[dict[str, Any]]:
+    """The series of the answer, each as the engine tells it."""
+    return _influxql(database, question) if isinstance(database, Influxd) else _metricsql(database, question)
+
+
+def _influxql(database: Database, question: Asked) -> list[dict[str, Any]]:
     given = {"db": "vitals", "q": question.text, "epoch": "ms"}
     result = _get(f"{database.url}/query?{urllib.parse.urlencode(given)}")["results"][0]
     assert "error" not in result, f"{question}: {result['error']}\n{question.text}"
-    return sum(len(series["values"]) for series in result.get("series", []))
+    found: list[dict[str, Any]] = result.get("series", [])
+    return found
 
 
-def _metricsql(database: Database, question: Asked) -> int:
+def _metricsql(database: Database, question: Asked) -> list[dict[str, Any]]:
+    if labels := re.fullmatch(r"label_values\((.+), (\w+)\)", question.text):  # Grafana's own word for this question
+        given = {"match[]": labels[1], "start": str(int(time.time()) - question.range_s)}
+        found = _get(f"{database.url}/api/v1/label/{labels[2]}/values?{urllib.parse.urlencode(given)}")["data"]
+        return [{"values": [[0, name] for name in found]}] if found else []
     now_s = int(time.time())
     given = {"query": question.text, "nocache": "1"}
     if question.instant:
         path, given["time"] = "query", str(now_s)
     else:
         path = "query_range"
-        given |= {
-            "start": str(now_s - question.range_s),
-            "end": str(now_s),
-            "step": f"{max(10, question.range_s // 800)}s",
-        }
+        given |= {"start": str(now_s - question.range_s), "end": str(now_s), "step": f"{question.step_s}s"}
     try:
-        found = _get(f"{database.url}/api/v1/{path}?{urllib.parse.urlencode(given)}")
+        told = _get(f"{database.url}/api/v1/{path}?{urllib.parse.urlencode(given)}")
     except urllib.error.HTTPError as error:
         raise AssertionError(f"{question}: {error.read().decode()[:400]}\n{question.text}") from error
-    return sum(len(series.get("values", [1])) for series in found["data"]["result"])
+    series: list[dict[str, Any]] = told["data"]["result"]
+    return series
 
 
 def _post(url: str, body: bytes) -> None:

@@ -1,4 +1,5 @@
-"""A day of a simulated ward as line protocol, at a reduced rate: a reading each minute, and rollups.
+"""A day of a simulated ward as line protocol, at a reduced rate: a reading each minute, and rollups; of one patient
+also the rollups of a month.
 
 Two patients miss readings for a while, one has desaturations, one gateway is lost and comes back; some alarms are open,
 some acknowledged, some ended.
@@ -41,9 +42,19 @@ def lines(now_s: int, precision: Precision) -> Iterator[bytes]:
     end_s = now_s + AHEAD_S
     for index in range(len(PATIENTS)):
         yield from _patient(index, end_s, precision)
+    yield from _month(end_s, precision)
     yield from _gateways(end_s, precision)
     yield from _beds(end_s, precision)
     yield from _alarms(now_s, precision)
+
+
+def _month(end_s: int, precision: Precision) -> Iterator[bytes]:
+    """Of the first patient, what was before the day: minutes of two more days, quarters of an hour of a month."""
+    day_s, month_s = (end_s - DAY_S) // 900 * 900, (end_s - 30 * DAY_S) // 900 * 900
+    first = _vitals(0, DAY_S // STEP_S)
+    for measurement, since_s, width_s in (("vitals_1m", day_s - 2 * DAY_S, 60), ("vitals_15m", month_s, 900)):
+        for at_s in range(since_s, day_s, width_s):
+            yield from _rollups(measurement, 0, first[at_s // STEP_S % len(first)], at_s, precision)
 
 
 def _gateways(end_s: int, precision: Precision) -> Iterator[bytes]:
