@@ -21,7 +21,6 @@ from test_station_browser import CHROMIUM, DRIVER, PHONE, chromium, complaints, 
 from alerts.notify.receipts import Said
 
 pytestmark = [
-    pytest.mark.xdist_group("phone"),  # one phone, subscribed by the first test and stopped by the last
     pytest.mark.browser,
     pytest.mark.skipif(not (CHROMIUM.exists() and DRIVER.exists()), reason="no /usr/bin/chromium with chromedriver"),
     pytest.mark.xdist_group("browser"),
