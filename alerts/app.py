@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, TypeVar
@@ -27,10 +27,9 @@ from alerts.limits_in_force import InForce
 from alerts.notify.caller import CALLER, Caller
 from alerts.notify.outbox import Channel
 from alerts.notify.worker import ChannelWorker, RetryDelay, cursor_name
-from alerts.recall import needed_after
-from alerts.recovery import BEFORE_MARK, CURSOR, SNAPSHOT_MARK, arrivals, recover
+from alerts.recovery import arrivals, recover
 from alerts.self_test import SelfTest
-from alerts.snapshot import encode_snapshot
+from alerts.state_saver import StateSaver
 from alerts.tiles import without_server
 from alerts.view import OpenAlarm, Tile
 from vitals.columns import RecordKind
@@ -85,7 +84,6 @@ class AlertService:
         self._ingest = ingest
         self._alarms = alarms
         self._now_ns = now_ns
-        self._keep_cursor = keep_cursor
         self._writer = AlarmWriter(alarms, now_ns)
         self._deciding = asyncio.Lock()
         self._judged = asyncio.Event()
@@ -98,7 +96,8 @@ class AlertService:
         self.unreadable = recovered.unreadable  # ingest records that could not be decoded
         _log.info("alerts_recovered", position=self._engine.position, replayed=recovered.replayed)
         self._limits = LimitKeeper(limits, ward, preset)
-        self._save(recovered.events + self._limits.bring_into_force(self._engine, now_ns()))
+        self._saver = StateSaver(self._engine, self._writer, alarms, ingest if keep_cursor else None, now_ns)
+        self._saver.save(recovered.events + self._limits.bring_into_force(self._engine, now_ns()))
         self._forget_channels({channel.subscription.name for channel in channels})
         telling = [channel.subscription.name for channel in channels if channel.subscription.tells_delivery]
         self._caller = Caller(alarms, duty, now_ns=now_ns, telling=telling) if duty is not None else None
@@ -131,7 +130,7 @@ class AlertService:
         finally:
             self._limits.close()
             if not self._writer.is_stuck:
-                self._try_to_save()
+                self._saver.try_to_save()
 
     # -- what screens ask --------------------------------------------------------------------------------------------
 
@@ -242,7 +241,7 @@ class AlertService:
             await self._step((), self._engine.position)
             if abs(self._now_ns() - saved_ns) >= SNAPSHOT_NS and not self._writer.is_stuck:
                 saved_ns = self._now_ns()
-                self._try_to_save()
+                await self._saver.save_aside()
 
     async def _step(self, found: Sequence[Arrival], position: int, tests: Sequence[bytes] = ()) -> None:
         async with self._deciding:
@@ -256,10 +255,10 @@ class AlertService:
 
     async def _heed_limits(self) -> None:
         """Take changes of limits into force. What follows from them is durable together with the state it left."""
-        async with self._deciding:
+        async with self._saver.alone, self._deciding:
             events = self._limits.bring_into_force(self._engine, self._now_ns())
             if events:
-                await self._writer.commit_at_last(events, self._snapshot)
+                await self._writer.commit_at_last(events, self._saver.marks)
 
     def _after_standstill(self, now_ns: int) -> tuple[AlarmEvent, ...]:
         """Resume as after a restart when this process stood still (frozen, disk full) or the clock was set."""
@@ -272,24 +271,6 @@ class AlertService:
         if self._self_test is not None:
             self._self_test.resume(now_ns)
         return self._engine.resume(min(before_ns, now_ns), now_ns, f"The alert engine {what}: {seconds} s")
-
-    def _save(self, events: tuple[AlarmEvent, ...]) -> None:
-        """Commit `events` and a snapshot together, then let the ingest journal trim what lies before it."""
-        self._writer.save(events, self._snapshot())
-        if self._keep_cursor:
-            self._ingest.move(CURSOR, needed_after(self._engine))
-
-    def _snapshot(self) -> Mapping[str, bytes]:
-        return {
-            SNAPSHOT_MARK: encode_snapshot(self._engine, self._now_ns()),
-            BEFORE_MARK: self._alarms.newest.to_bytes(8, "big"),
-        }
-
-    def _try_to_save(self) -> None:
-        try:
-            self._save(())
-        except JournalFullError as error:
-            _log.error("snapshot_not_written", reason=str(error))
 
     def _report_channel(self, channel: str, failing: bool) -> None:
         if channel != SELF_TEST:  # whoever watches the heartbeat tells of that one
