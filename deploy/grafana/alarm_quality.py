@@ -8,7 +8,7 @@ from grafana_foundation_sdk.models.dashboard import DataTransformerConfig
 
 from frame import board
 from languages import M_PATIENT, PATIENT, Language, Place, Query
-from meanings import number
+from meanings import condition_words, number
 from panels import Panel, Rows, bars, columns, grid, numbers
 
 _RAISED = "\"kind\" = 'physiological' AND \"transition\" = 'raised'"
@@ -84,18 +84,27 @@ def _conditions(language: Language) -> Any:
         )},
     )  # fmt: skip
     about = "How often each condition was raised, technical ones of patients included, by its first priority."
-    panel = Panel("Conditions", about, "short", (12, 13, 12, 9), (), _NONE, overrides={"Raised": number("short")})
+    panel = Panel(
+        "Conditions",
+        about,
+        "short",
+        (12, 13, 12, 9),
+        (),
+        _NONE,
+        overrides={"Raised": number("short"), "condition": condition_words()},
+    )
     return grid(panel, rows, language, sort="Raised", descending=True, join=False)
 
 
 def _answered(language: Language) -> Any:
     about = (
-        "How long it took from the raising of an alarm to the first acknowledgement, by alarm. Alarms that nobody "
-        "acknowledged are not in it. With VictoriaMetrics: of the latest alarm of each patient and condition."
+        "How long it took from the raising of an alarm to its acknowledgement, the last one if there were several. "
+        "Alarms that nobody acknowledged are not in it. With VictoriaMetrics: of the latest alarm of each patient and "
+        "condition."
     )
     panel = Panel(
         "Time to acknowledge", about, "s", (0, 22, 24, 10), (), "No alarm was acknowledged in this time.",
-        overrides={"Taken": number("s"), "Times": number("short")},
+        overrides={"Taken": number("s"), "Times": number("short"), "condition": condition_words()},
         transformations=_taken() if language is Language.INFLUXQL else (),
     )  # fmt: skip
     text = (

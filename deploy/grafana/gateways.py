@@ -90,8 +90,11 @@ def _state(language: Language) -> Any:
         for field, name in _COLUMNS.items()
     }
     told = f"max(tlast_over_time(gateway_presence{{{M_SITE}}}[1d])) by (gateway) * 1000"
-    rows = Rows(("gateway",), [(text, Place.READINGS)], {"Told": (told, Place.READINGS), **asked}, told="Told")
+    rows = Rows(("gateway",), [(text, Place.READINGS)], {"Told": (told, Place.READINGS), **asked}, told="Told",
+                order=("gateway", "Presence", "What to do", "Problems", "Waiting", "Lost", "Clock", "Clock error",
+                       "Held", "Wearables", "Told"))  # fmt: skip
     overrides = {
+        "What to do": [DynamicConfigValue("custom.width", 430)],
         "Told": [DynamicConfigValue("unit", "dateTimeFromNow")],
         "Presence": words(PRESENCES),
         "Clock": words(CLOCKS),
@@ -132,7 +135,8 @@ def _presence(language: Language) -> Any:
         "{gateway}",
     )
     about = "When each gateway was there. No band: it told nothing."
-    return bands(Panel("Presence", about, "short", (0, 28, 24, 6), [query], mappings=PRESENCES), language)
+    return bands(Panel("Presence", about, "short", (0, 28, 24, 6), [query], mappings=PRESENCES), language,
+                 span_s=_STATUS_GAP_S)  # fmt: skip
 
 
 def _wearables(language: Language) -> Any:
@@ -147,7 +151,9 @@ def _wearables(language: Language) -> Any:
         name: (f"max(last_over_time(wearable_{field}{{{M_SITE}}}[1d])) by (device, gateway)", Place.READINGS)
         for field, name in fields.items()
     }
-    rows = Rows(("device", "gateway"), [(text, Place.READINGS)], {"Told": (told, Place.READINGS), **asked}, told="Told")
+    rows = Rows(("device", "gateway"), [(text, Place.READINGS)], {"Told": (told, Place.READINGS), **asked},
+                told="Told", order=("device", "gateway", "Connection", "Signal", "Battery", "Silent", "Reconnects",
+                                    "Told"))  # fmt: skip
     overrides = {
         "Told": [DynamicConfigValue("unit", "dateTimeFromNow")],
         "Signal": number("dBm"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from alerts.events import Priority
+from alerts.notify.catalogue import ENGLISH
+from alerts.station.words import condition
 from grafana_foundation_sdk.models.dashboard import (
     DashboardSpecialValueMapOptions,
     DynamicConfigValue,
@@ -72,7 +74,10 @@ QUALITIES: Final = _mapping(dict(_QUALITIES), "○ not judged")
 PRIORITIES: Final = _mapping(dict(_PRIORITIES), "no open alarm")
 PRESENCES: Final = _mapping(dict(_PRESENCES), "○ never heard")
 CLOCKS: Final = _mapping(dict(_CLOCKS), "○ not told")
-OPEN: Final = _mapping({1: ("▲ open", "yellow"), 0: ("closed", "transparent")}, "closed")
+OPEN: Final = _mapping(dict(_PRIORITIES) | {0: ("closed", "transparent")}, "closed")  # of the band of an alarm
+CONDITIONS: Final = [
+    ValueMap(options={name: ValueMappingResult(text=condition(name)) for name in sorted(ENGLISH.conditions)})
+]
 MISSING: Final = _mapping({}, "– see why")
 
 
@@ -85,7 +90,12 @@ def words(mappings: list[ValueMapping]) -> list[DynamicConfigValue]:
     ]
 
 
-def number(unit: str, decimals: int = 0) -> list[DynamicConfigValue]:
-    """Properties of a table's column of numbers."""
+def number(unit: str, decimals: int = 0, *, told: bool = False) -> list[DynamicConfigValue]:
+    """Properties of a table's column of numbers. `told`: why one is missing stands in the column beside it."""
     found = [DynamicConfigValue("unit", unit), DynamicConfigValue("decimals", decimals)]
-    return [*found, DynamicConfigValue("mappings", MISSING), DynamicConfigValue("noValue", "–")]
+    return [*found, DynamicConfigValue("mappings", MISSING)] if told else found
+
+
+def condition_words() -> list[DynamicConfigValue]:
+    """Properties of a table's column of alarm conditions: as nurses say them."""
+    return [DynamicConfigValue("mappings", CONDITIONS), DynamicConfigValue("custom.width", 190)]

@@ -51,6 +51,7 @@ def _nights(language: Language) -> Any:
         ("patient",),
         [(spo2, Place.ROLLUPS), (index, Place.ROLLUPS)],
         {name: (text, Place.ROLLUPS) for name, text in asked.items()},
+        order=("patient", *asked),
     )
     overrides = {
         "Lowest": number("percent"), "Mean": number("percent", 1), "Covered": number("s"), "Events": number("short"),
@@ -86,7 +87,9 @@ def _lowest(language: Language) -> Any:
         "{patient}", Place.ROLLUPS,
     )  # fmt: skip
     about = "The lowest SpO₂ in each interval, best values."
-    return chart(Panel("Lowest SpO₂", about, "percent", (0, 19, 12, 8), [query], decimals=0), language, low=80)
+    return chart(
+        Panel("Lowest SpO₂", about, "percent", (0, 19, 12, 8), [query], decimals=0), language, low=80, high=100
+    )
 
 
 def _covered(language: Language) -> Any:
@@ -97,4 +100,4 @@ def _covered(language: Language) -> Any:
         "{patient}", Place.ROLLUPS,
     )  # fmt: skip
     about = "Share of each minute with a valid SpO₂. A gap: not even a missing value was told."
-    return chart(Panel("Coverage", about, "percentunit", (12, 19, 12, 8), [query]), language, low=0)
+    return chart(Panel("Coverage", about, "percentunit", (12, 19, 12, 8), [query]), language, low=0, high=1)

@@ -9,13 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from alerts.station.words import SHORT_LABELS
 from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 from vitals.model import VITAL_BY_NAME, VITALS
 
 from frame import board
 from languages import BEST, M_BEST, M_PATIENT, PATIENT, Language, Place, Query
-from meanings import OPEN, PRIORITIES, QUALITIES, REASONS, number, words
-from panels import Panel, Rows, bands, chart, grid, names, numbers
+from meanings import OPEN, PRIORITIES, QUALITIES, REASONS, condition_words, number, words
+from open_alarms import open_by_priority
+from panels import GAP_S, Panel, Rows, bands, chart, grid, names, numbers
 
 _UNITS = {"%": "percent", "°C": "celsius", "ms": "ms", "/min": "/min", "s": "s"}
 
@@ -53,10 +55,10 @@ def build(language: Language) -> dict[str, Any]:
     panels = [
         _lies(language),
         *_now(language),
-        _course(language, "heart_rate", (0, 5, 12, 8), 40),
-        _course(language, "spo2", (12, 5, 12, 8), 85),
-        _course(language, "resp_rate", (0, 13, 12, 8), 0),
-        _course(language, "pulse_rate", (12, 13, 12, 8), 40, of_best=False),
+        _course(language, "heart_rate", (0, 5, 12, 8), (40, 140)),
+        _course(language, "spo2", (12, 5, 12, 8), (85, 100)),
+        _course(language, "resp_rate", (0, 13, 12, 8), (0, 30)),
+        _course(language, "pulse_rate", (12, 13, 12, 8), (40, 140), of_best=False),
         _alarm_bands(language),
         _states(
             language, "spo2_quality", "Quality of SpO₂", "How far each source may be trusted.", mappings=QUALITIES, y=27
@@ -82,6 +84,11 @@ def _label(vital: str) -> str:
     return VITALS[VITAL_BY_NAME[vital]].label
 
 
+def _short(vital: str) -> str:
+    """The label where there is little room."""
+    return SHORT_LABELS[VITAL_BY_NAME[vital]]
+
+
 def _unit(vital: str) -> str:
     return _UNITS[VITALS[VITAL_BY_NAME[vital]].unit]
 
@@ -95,7 +102,7 @@ def _now(language: Language) -> list[Any]:
             _label(vital), table=True,
         )  # fmt: skip
         about = f"{_label(vital)}, the best value of the last minute, whatever time the board shows."
-        panel = Panel(f"{_label(vital)} now", about, _unit(vital), (3 + index * 7, 0, 3, 5), [value], "– see why →", 0)
+        panel = Panel(f"{_short(vital)} now", about, _unit(vital), (3 + index * 7, 0, 3, 5), [value], "– see why →", 0)
         shown.append(numbers(panel, language))
         why = Query(
             f'SELECT last("{vital}_reason") FROM "vitals" WHERE time > now() - 1d AND {PATIENT} AND {BEST}',
@@ -104,7 +111,7 @@ def _now(language: Language) -> list[Any]:
         )  # fmt: skip
         about = f"Whether the last word about {_label(vital)} was a value, and if not, why. Of the last day."
         nothing = "nothing told for a day"
-        panel = Panel(f"{_label(vital)}: valid?", about, "short", (6 + index * 7, 0, 4, 5), [why], nothing, 0, REASONS)
+        panel = Panel(f"{_short(vital)}: valid?", about, "short", (6 + index * 7, 0, 4, 5), [why], nothing, 0, REASONS)
         shown.append(numbers(panel, language))
     return shown
 
@@ -123,7 +130,9 @@ def _lies(language: Language) -> Any:
     return names(Panel("Bed", about, "short", (0, 0, 3, 5), [asked], nothing), language)
 
 
-def _course(language: Language, vital: str, at: tuple[int, int, int, int], low: float, *, of_best: bool = True) -> Any:
+def _course(
+    language: Language, vital: str, at: tuple[int, int, int, int], axis: tuple[float, float], *, of_best: bool = True
+) -> Any:
     of = f"{PATIENT} AND {BEST}" if of_best else PATIENT
     m_of = f"{M_PATIENT},{M_BEST}" if of_best else M_PATIENT
     by, m_by = ("", "") if of_best else (', "device"', " by (device)")
@@ -147,21 +156,26 @@ def _course(language: Language, vital: str, at: tuple[int, int, int, int], low: 
         "minutes up to two days ago, of quarters of an hour before."
     )
     spans_s = [part.span_s for part in _PARTS]
-    return chart(Panel(_label(vital), about, _unit(vital), at, queries), language, low=low, spans_s=spans_s)
+    return chart(
+        Panel(_label(vital), about, _unit(vital), at, queries),
+        language,
+        low=axis[0],
+        high=axis[1],
+        spans_s=spans_s,
+        one_line=of_best,
+    )
 
 
 def _alarm_bands(language: Language) -> Any:
-    of = f"{M_PATIENT},transition"
-    raised = f"max(tlast_over_time(alarm_open{{{of}!~'ended|noted'}}[7d])) by (condition)"
-    ended = f"max(tlast_over_time(alarm_open{{{of}='ended'}}[7d])) by (condition)"
+    level = f'SELECT "open" * "priority_level" AS "level" FROM "alarm" WHERE $timeFilter AND {PATIENT}'
     asked = Query(
-        f'SELECT last("open") FROM "alarm" WHERE $timeFilter AND {PATIENT} '
-        'GROUP BY time($__interval), "condition" fill(previous)',
-        f"({raised} >bool {ended}) or ({raised} >bool 0)",
+        f'SELECT last("level") FROM ({level}) WHERE $timeFilter GROUP BY time($__interval), "condition" fill(previous)',
+        open_by_priority(M_PATIENT, "condition"),
         "{condition}",
     )
     about = (
-        "When which alarm was open, from its raising to its end; what was raised before the time shown begins later."
+        "When which alarm was open, from its raising to its end, by its priority. What was raised before the time that "
+        "is shown begins later here."
     )
     panel = Panel("Alarms", about, "short", (0, 21, 24, 6), [asked], "No alarm in this time.", mappings=OPEN)
     return bands(panel, language)
@@ -175,7 +189,7 @@ def _states(language: Language, field: str, title: str, about: str, *, mappings:
         "{device}",
     )
     panel = Panel(title, f"{about} The last two days.", "short", (0, y, 24, 6), [asked], mappings=mappings)
-    return bands(panel, language)
+    return bands(panel, language, span_s=GAP_S)
 
 
 def _beats(language: Language) -> Any:
@@ -211,11 +225,15 @@ def _alarms(language: Language) -> Any:
         f'"bed" AS "Bed", "actor" AS "By" FROM "alarm" WHERE $timeFilter AND {PATIENT} ORDER BY time DESC LIMIT 200'
     )
     metrics = f"sum(count_over_time(alarm_open{{{M_PATIENT}}}[$__range])) by (condition, priority, transition)"
-    # `transition` makes a row here, so it stays.
     rows = Rows(
-        ("condition", "transition"), [(text, Place.READINGS)], {"Times": (metrics, Place.READINGS)}, told="When"
+        ("condition", "transition"),
+        [(text, Place.READINGS)],
+        {"Times": (metrics, Place.READINGS)},
+        told="When",
+        order=("When", "condition", "transition", "Priority", "Value", "Limit", "Bed", "By"),
     )
     overrides = {
+        "condition": condition_words(),
         "Priority": words(PRIORITIES),
         "When": [DynamicConfigValue("unit", "dateTimeAsLocal")],
         "Value": number("short", 1),

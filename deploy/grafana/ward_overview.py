@@ -9,9 +9,9 @@ from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 
 from frame import board, uid
 from languages import BEST, M_BEST, M_PATIENT, M_SITE, PATIENT, SITE, Language, Place, Query
-from meanings import PRIORITIES, REASONS, number, words
+from meanings import PRIORITIES, REASONS, condition_words, number, words
 from open_alarms import open_influxql, open_metricsql
-from panels import Panel, Rows, bands, chart, grid, numbers
+from panels import GAP_S, Panel, Rows, bands, chart, grid, numbers
 
 _VITALS = {"spo2": "SpO₂", "heart_rate": "Heart rate", "resp_rate": "Respiratory rate"}
 _SHOWN = '"priority_level" AS "Priority", "value" AS "Value", "limit" AS "Limit", "bed" AS "Bed"'
@@ -67,6 +67,7 @@ def _worst_first(language: Language) -> Any:
         metrics |= {label: (f"{value} if ({why} == 0)", Place.READINGS)}
     told = f"max(tlast_over_time(vitals_spo2_reason{{{M_PATIENT},{M_BEST}}}[1d])) by (patient) * 1000"
     level = f"max(last_over_time(alarm_priority_level{{{M_PATIENT}}}[7d]) if {open_metricsql(M_PATIENT)}) by (patient)"
+    columns = [name for label in _VITALS.values() for name in (label, f"{label}: why")]
     lies = f"max(last_over_time(bed_occupied{{{M_PATIENT}}}[11m])) by (patient, bed)"
     rows = Rows(
         ("patient",),
@@ -92,6 +93,7 @@ def _worst_first(language: Language) -> Any:
         told="Told",
         answer=2,
         hidden=("Here",),
+        order=("bed", "patient", "Worst alarm", *columns, "Told"),
     )
     link = DynamicConfigValue("links", [_to_patient(language), _TO_STATION])
     overrides = {
@@ -100,7 +102,7 @@ def _worst_first(language: Language) -> Any:
         "Worst alarm": words(PRIORITIES),
     }
     for vital, label in _VITALS.items():
-        overrides |= {label: number(_UNITS[vital]), f"{label}: why": words(REASONS)}
+        overrides |= {label: number(_UNITS[vital], told=True), f"{label}: why": words(REASONS)}
     about = (
         "Best values of each patient. 'Told' is the age of the last word about SpO₂; a missing value says why beside "
         "it. Without a bed: not on the ward's list now. Sorted by the highest open alarm. A click on a patient opens "
@@ -127,9 +129,10 @@ def _open_alarms(language: Language) -> Any:
             Place.READINGS,
         )],
         {"Since": (f"{open_metricsql(M_SITE)} * 1000", Place.READINGS)},
-        told="Since",
+        told="Since", order=("Bed", "patient", "Priority", "condition", "Value", "Limit", "device", "gateway", "Since"),
     )  # fmt: skip
     overrides = {
+        "condition": condition_words(),
         "Priority": words(PRIORITIES),
         "Since": [DynamicConfigValue("unit", "dateTimeFromNow")],
         "Value": number("short", 1),
@@ -155,7 +158,8 @@ def _courses(language: Language) -> list[Any]:
         )
         about = f"{_VITALS[vital]} of everybody, best values; a gap is a missing value."
         panel = Panel(f"{_VITALS[vital]} of everybody", about, _UNITS[vital], (x, 22, 12, 9), [asked], decimals=0)
-        shown.append(chart(panel, language, low=85 if vital == "spo2" else 40))
+        low, high = (85, 100) if vital == "spo2" else (40, 140)
+        shown.append(chart(panel, language, low=low, high=high, spans_s=[GAP_S]))
     why = Query(
         f'SELECT last("spo2_reason") FROM "vitals" WHERE $timeFilter AND {PATIENT} AND {BEST} '
         'GROUP BY time($__interval), "patient" fill(null)',
@@ -164,4 +168,4 @@ def _courses(language: Language) -> list[Any]:
     )
     about = "Whether SpO₂ was valid, and why not. Where there is no band, nothing was told at all."
     panel = Panel("SpO₂: valid, or why not", about, "short", (0, 31, 24, 8), [why], mappings=REASONS)
-    return [*shown, bands(panel, language)]
+    return [*shown, bands(panel, language, span_s=GAP_S)]

@@ -37,9 +37,9 @@ DAY_S = 86_400
 _NS = 10**9
 
 
-def lines(now_s: int, precision: Precision) -> Iterator[bytes]:
+def lines(now_s: int, precision: Precision, *, ahead_s: int = AHEAD_S) -> Iterator[bytes]:
     """A day around `now_s` (Unix time); readings go on after it, or a slow test would find nobody heard "now"."""
-    end_s = now_s + AHEAD_S
+    end_s = now_s + ahead_s
     for index in range(len(PATIENTS)):
         yield from _patient(index, end_s, precision)
     yield from _month(end_s, precision)
@@ -50,9 +50,9 @@ def lines(now_s: int, precision: Precision) -> Iterator[bytes]:
 
 def _month(end_s: int, precision: Precision) -> Iterator[bytes]:
     """Of the first patient, what was before the day: minutes of two more days, quarters of an hour of a month."""
-    day_s, month_s = (end_s - DAY_S) // 900 * 900, (end_s - 30 * DAY_S) // 900 * 900
+    day_s, month_s = _first_s(end_s), (end_s - 30 * DAY_S) // 900 * 900
     first = _vitals(0, DAY_S // STEP_S)
-    for measurement, since_s, width_s in (("vitals_1m", day_s - 2 * DAY_S, 60), ("vitals_15m", month_s, 900)):
+    for measurement, since_s, width_s in (("vitals_1m", day_s - 2 * DAY_S, STEP_S), ("vitals_15m", month_s, 900)):
         for at_s in range(since_s, day_s, width_s):
             yield from _rollups(measurement, 0, first[at_s // STEP_S % len(first)], at_s, precision)
 
@@ -118,8 +118,12 @@ def _deep(index: int, at_s: int) -> bool:
     return index == 0 and at_s % 3_600 < 2 * STEP_S
 
 
+def _first_s(end_s: int) -> int:
+    return (end_s - DAY_S) // STEP_S * STEP_S + STEP_S
+
+
 def _patient(index: int, end_s: int, precision: Precision) -> Iterator[bytes]:
-    patient, first_s = PATIENTS[index], (end_s - DAY_S) // 900 * 900
+    patient, first_s = PATIENTS[index], _first_s(end_s)
     oximeter, strap = _tags(patient, f"ox-{index:02}"), _tags(patient, f"strap-{index:02}")
     for number, values in enumerate(_vitals(index, DAY_S // STEP_S)):
         at_s = first_s + number * STEP_S
@@ -167,6 +171,7 @@ _STORY = (
     (19_900, "P-0003", "heart_rate_high", Priority.MEDIUM, Transition.ACKNOWLEDGED, 0),
     (19_000, "P-0003", "heart_rate_high", Priority.MEDIUM, Transition.ENDED, 0),
     (600, "P-0004", "spo2_low", Priority.MEDIUM, Transition.RAISED, 0),
+    (300, "P-0004", "spo2_low", Priority.MEDIUM, Transition.REMINDED, 0),
     (18_000, "P-0001", "spo2_low", Priority.HIGH, Transition.RAISED, 0),
     (17_900, "P-0001", "spo2_low", Priority.HIGH, Transition.ACKNOWLEDGED, 0),
     (17_400, "P-0001", "spo2_low", Priority.HIGH, Transition.ENDED, 0),
@@ -184,16 +189,17 @@ _LIMITS = {"spo2_low": (86.0, 88.0), "heart_rate_high": (131.0, 120.0)}
 
 def _alarms(end_s: int, precision: Precision) -> Iterator[bytes]:
     """One is open and acknowledged, one open, others are over; one patient was paused for a while."""
-    raised: dict[str, int] = {}
+    raised: dict[str, tuple[str, int]] = {}  # of patient and condition: the alarm and when it came
     for number, (ago_s, patient, condition, priority, transition, lasts_s) in enumerate(_STORY, start=1):
         kind = Kind.PHYSIOLOGICAL if condition in _LIMITS else Kind.TECHNICAL
         at_ns = (end_s - ago_s) * _NS
-        name = f"{patient}-{condition}" if transition is not Transition.ANNOTATED else ""
         if transition is Transition.RAISED:
-            raised[name] = at_ns
+            raised[patient + condition] = f"alarm-{number}", at_ns
+        found_late = transition in (Transition.ANNOTATED, Transition.DISPROVED)
+        name, since_ns = ("", 0) if found_late else raised.get(patient + condition, (f"pause-{number}", 0))
         value, limit = _LIMITS.get(condition, (None, None))
         event = AlarmEvent(number, name, patient, bed_of(patient), kind, condition, priority, transition, at_ns,
-                           at_ns + _NS, number, value, limit, raised_at_ns=raised.get(name, 0),
+                           at_ns + _NS, number, value, limit, raised_at_ns=since_ns,
                            until_ns=at_ns + lasts_s * _NS if lasts_s else 0)  # fmt: skip
         yield from alarm_lines(event, SITE, precision)
 
