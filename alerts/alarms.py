@@ -173,8 +173,12 @@ class AlarmBook:
 
     def holds(self, key: Key, source: str) -> bool:
         """Whether `source` holds that the condition is present."""
+        return self.voted(key, source) > 0
+
+    def voted(self, key: Key, source: str) -> int:
+        """The priority with which `source` holds that the condition is present, 0 when it does not."""
         alarm = self.open.get(key)
-        return alarm is not None and source in alarm.votes
+        return 0 if alarm is None else alarm.votes.get(source, 0)
 
     def state(self) -> tuple[list[Alarm], dict[str, Pause], int]:
         """A copy of what commands of people change, for `put_back`."""

@@ -99,7 +99,7 @@ class Engine:
         self.book.earlier = self.course.earlier
         for patient in ward.patients:
             for device in patient.devices:
-                self.links.expected[self.table.slot(patient.patient, device)] = patient.bed
+                self.links.silence.expected[self.table.slot(patient.patient, device)] = patient.bed
 
     @property
     def late(self) -> int:

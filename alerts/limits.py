@@ -74,6 +74,16 @@ class Technical(Struct, frozen=True, forbid_unknown_fields=True):
     def delay_ns(self) -> int:
         return round(self.delay_s * 1e9)
 
+    @property
+    def escalated_level(self) -> Priority:
+        """The priority once the condition lasts; where it does not rise, the one it has from the beginning."""
+        return self.level if self.escalated_priority is None else Priority[self.escalated_priority.upper()]
+
+    @property
+    def escalates_after_ns(self) -> int:
+        """Since the condition began, like `delay_ns`, and never before it."""
+        return max(self.delay_ns, round(self.escalates_after_s * 1e9))
+
 
 class Battery(Struct, frozen=True, forbid_unknown_fields=True):
     """At or below `low_pct` the condition is present, until `hysteresis_pct` above."""
@@ -288,8 +298,7 @@ def _technical_levels(technical: Technical) -> tuple[Level, ...]:
     first = Level(technical.level, 0.5, 0.5, technical.delay_ns)
     if technical.escalated_priority is None:
         return (first,)
-    later = Level(Priority[technical.escalated_priority.upper()], 0.5, 0.5, round(technical.escalates_after_s * 1e9))
-    return (first, later)
+    return (first, Level(technical.escalated_level, 0.5, 0.5, technical.escalates_after_ns))
 
 
 def _battery_rule(preset: Preset) -> Rule:

@@ -1,14 +1,13 @@
-"""What silence means: gateways that are down, devices that send nothing, clocks that cannot be trusted.
+"""What silence means: gateways that are down, radios that hear nobody, clocks that cannot be trusted.
 
 A silent gateway is one alarm that lists its beds; the devices behind it raise none of their own (`alerts.causes`). So
 is a radio that hears nobody, and so are all gateways that fell silent together. Any other silence is one alarm of the
-bed that names its devices, with the reason that is known.
+bed that names its devices, with the reason that is known (`alerts.silence`).
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,15 +16,14 @@ import numpy as np
 from alerts.alarms import AlarmBook, Finding
 from alerts.behind import Behind
 from alerts.causes import COUNTED_WITH, LEAST, TOGETHER_NS, cause_of, fell_together
-from alerts.events import CLOCK_UNTRUSTED, GATEWAY_DOWN, INTAKE_DOWN, NO_DATA, RADIO_DOWN, Key, Kind, Priority
+from alerts.events import CLOCK_UNTRUSTED, GATEWAY_DOWN, INTAKE_DOWN, NO_DATA, RADIO_DOWN, Key, Kind
 from alerts.limits import Preset
+from alerts.silence import RECONNECT_NS, Listening, Silence
 from alerts.streams import NEVER, Bools, StreamTable
-from vitals.model import ClockSource, GatewayStatus, Presence, Reason, Vital
+from vitals.model import ClockSource, GatewayStatus, Presence, Reason
 
 MOST_UNCERTAIN_MS: Final = 1_000.0  # a time less certain than this is not trusted
-RECONNECT_NS: Final = 30_000_000_000  # for gateways after our restart, and for the wearables of one that is back
 STATUS_NS: Final = 75_000_000_000  # two and a half status periods: so long a gateway is there, though it hears nobody
-_EMPTY_PCT: Final = 5.0  # a device that fell silent with less is taken to be empty
 
 
 @dataclass(slots=True)
@@ -54,8 +52,7 @@ class Links:
         self.down: set[int] = set()
         self.deaf: set[int] = set()  # gateways whose radio hears nobody
         self.all_down = False
-        self.silent_slots: set[int] = set()
-        self.expected: dict[int, str] = {}  # slot → bed: the devices that the ward assigns
+        self.silence = Silence(table, book, preset.technical[NO_DATA])
 
     def index(self, name: str) -> int:
         """The number of a gateway, made when new."""
@@ -188,82 +185,53 @@ class Links:
 
     def _unmonitored_beds(self, gateway: int, behind: Behind) -> tuple[str, ...]:
         """Beds that were last heard through `gateway` and that no other gateway hears now."""
-        slots = [slot for slot in behind.slots(gateway) if slot in self.expected]
+        expected = self.silence.expected
+        slots = [slot for slot in behind.slots(gateway) if slot in expected]
         unheard = (s for s in slots if not behind.is_heard_elsewhere(self._table.slots[s][0], gateway))
-        return tuple(sorted({self.expected[slot] for slot in unheard}))
+        return tuple(sorted({expected[slot] for slot in unheard}))
 
     # -- devices -----------------------------------------------------------------------------------------------------
 
     def _judge_devices(self, behind: Behind, now_ns: int) -> None:
-        technical = self._preset.technical[NO_DATA]
+        technical = self.silence.technical
+        stale = self.silence.stale(now_ns, technical.delay_ns)
+        lasting = self.silence.stale(now_ns, technical.escalates_after_ns)
+        mute = [i for i, gateway in enumerate(self.gateways) if now_ns - gateway.data_ns > technical.delay_ns]
+        waiting = self.silence.waiting(lasting, [i for i in mute if i not in self.down])
+        due = self.silence.due(stale & ~waiting, self.since_ns, now_ns)
+        self._judge_radios(due, lasting, behind, now_ns)
         state = self._table.state[: self._table.size]
-        fresh = state["fresh_at_ns"]
-        watched = self._table.watched[: self._table.size] & (fresh != NEVER)
-        stale: Bools = watched & (now_ns - fresh > technical.delay_ns)
-        due = stale & (now_ns - self.since_ns > technical.delay_ns)
-        behind_down = np.isin(state["gateway"], sorted(self.down)) if self.down else np.zeros(len(state), np.bool_)
-        silent = {int(s) for s in np.unique(state["slot"][due & ~behind_down])} | self._never_seen(now_ns)
-        counted = {int(s) for s in np.unique(state["slot"][stale & behind_down])}
-        still = {int(s) for s in np.unique(state["slot"][stale])}
-        self._judge_radios(due, behind, now_ns)
+        behind_down = stale & np.isin(state["gateway"], sorted(self.down))
         deaf = {slot for gateway in self.deaf for slot in behind.slots(gateway)}
-        excused = dict.fromkeys(counted, GATEWAY_DOWN) | dict.fromkeys(deaf, RADIO_DOWN)
-        kept = {s for s in self.silent_slots if s in still}  # after a restart: silent before, and not heard since
-        self._state_silence(((silent | kept) & self.expected.keys()) - excused.keys(), excused, now_ns)
+        excused = dict.fromkeys(np.unique(state["slot"][behind_down]).tolist(), GATEWAY_DOWN)
+        self.silence.judge(due, excused | dict.fromkeys(deaf, RADIO_DOWN), self._listening(now_ns))
 
-    def _state_silence(self, silent: set[int], excused: Mapping[int, str], now_ns: int) -> None:
-        """One alarm for each bed that has silent devices."""
-        if silent == self.silent_slots:
-            return
-        by_patient: defaultdict[str, set[int]] = defaultdict(set)
-        for slot in silent:
-            by_patient[self._table.slots[slot][0]].add(slot)
-        changed = {self._table.slots[slot][0] for slot in silent ^ self.silent_slots}
-        for patient in sorted(changed):
-            key, slots = Key(NO_DATA, patient), sorted(by_patient[patient])
-            if slots:
-                self._book.restate(key, self._votes(slots), self._silence(slots, now_ns))
-            else:
-                before = [s for s in sorted(self.silent_slots) if self._table.slots[s][0] == patient]
-                cause = next((excused[s] for s in before if s in excused), "")
-                devices = ", ".join(self._table.slots[s][1] for s in before)
-                finding = Finding(Kind.TECHNICAL, now_ns, device=devices, detail=COUNTED_WITH.get(cause, ""))
-                self._book.restate(key, {}, finding)
-        self.silent_slots = silent
+    def _listening(self, now_ns: int) -> Listening:
+        return Listening(now_ns, self.since_ns, self.down)
 
-    def _votes(self, slots: list[int]) -> dict[str, int]:
-        level = self._preset.technical[NO_DATA].level
-        reasons = {self._table.slots[slot][1]: self.reason(slot) for slot in slots}
-        return {d: Priority.LOW if reason is Reason.NEVER_SEEN else level for d, reason in reasons.items()}
-
-    def _silence(self, slots: list[int], now_ns: int) -> Finding:
-        """Of a bed: its silent devices, since when the first of them is silent, and why the worst one is."""
-        delay_ns = self._preset.technical[NO_DATA].delay_ns
-        at_ns = min(min(now_ns, max(self._heard_ns(slot), self.since_ns) + delay_ns) for slot in slots)
-        reasons = {self.reason(slot) for slot in slots}
-        seen = reasons - {Reason.NEVER_SEEN}
-        devices = ", ".join(self._table.slots[slot][1] for slot in slots)
-        return Finding(Kind.TECHNICAL, at_ns, reason=max(seen or reasons), device=devices)
-
-    def _heard_ns(self, slot: int) -> int:
-        """When the first of a device's signals fell silent."""
-        watched = [i for i in self._table.of_slot(slot) if self._table.watched[i]]
-        return min((at for i in watched if (at := int(self._table.state["fresh_at_ns"][i])) != NEVER), default=0)
+    def reason(self, slot: int) -> Reason:
+        """Why nothing comes from a device, as far as that is known."""
+        return self.silence.reason(slot, self.down)
 
     # -- radios ------------------------------------------------------------------------------------------------------
 
-    def _judge_radios(self, due: Bools, behind: Behind, now_ns: int) -> None:
-        """A gateway that is there and lost all its wearables at once, or says that its radio fails: one alarm."""
+    def _judge_radios(self, due: Bools, lasting: Bools, behind: Behind, now_ns: int) -> None:
+        """A gateway that is there and lost all its wearables at once, or says that its radio fails: one alarm.
+
+        It calls for somebody once that lasts, as the silence of one wearable does.
+        """
         silent = behind.wholly_in(due) if due.any() else []
         found = {i for i in silent if i not in self.down and self._is_deaf(i, behind)}
-        for index in sorted(found ^ self.deaf):
+        long = set(behind.wholly_in(lasting)) if found else set()
+        for index in sorted(found | self.deaf):
             gateway = self.gateways[index]
             key = Key(RADIO_DOWN, gateway=gateway.name)
+            technical = self.silence.technical
+            level = technical.escalated_level if index in long else technical.level
             if index not in found:
                 detail = COUNTED_WITH[GATEWAY_DOWN] if index in self.down else ""
                 self._book.vote(key, gateway.name, 0, Finding(Kind.TECHNICAL, now_ns, detail=detail))
-            elif beds := self._unmonitored_beds(index, behind):
-                level = self._preset.technical[GATEWAY_DOWN].level
+            elif level > self._book.voted(key, gateway.name) and (beds := self._unmonitored_beds(index, behind)):
                 detail = gateway.radio_problem.removeprefix("radio: ")
                 finding = Finding(Kind.TECHNICAL, now_ns, reason=Reason.RADIO_LOST, detail=detail, beds=beds)
                 self._book.vote(key, gateway.name, level, finding)
@@ -273,35 +241,9 @@ class Links:
         """Whether the radio of a gateway whose wearables are all silent is the cause."""
         if gateway in self.deaf or self.gateways[gateway].radio_problem:
             return True
-        slots = behind.watched_slots(gateway) & self.expected.keys()
-        beds = {self.expected[slot] for slot in slots}
-        return len(beds) >= LEAST and fell_together([self._heard_ns(slot) for slot in slots])
-
-    def _never_seen(self, now_ns: int) -> set[int]:
-        if now_ns - self.since_ns <= self._preset.technical[NO_DATA].delay_ns:
-            return {slot for slot in self.silent_slots if not self._was_seen(slot)}
-        state = self._table.state[: self._table.size]
-        unseen = np.ones(len(self._table.slots), np.bool_)
-        unseen[state["slot"][state["fresh_at_ns"] != NEVER]] = False
-        return {int(slot) for slot in np.flatnonzero(unseen)}
-
-    def _was_seen(self, slot: int) -> bool:
-        return any(self._table.state["fresh_at_ns"][i] != NEVER for i in self._table.of_slot(slot))
-
-    def reason(self, slot: int) -> Reason:
-        """Why nothing comes from a device, as far as that is known."""
-        state = self._table.state
-        streams = [int(i) for i in self._table.of_slot(slot) if state["newest_at_ns"][i] != NEVER]
-        if not streams:
-            return Reason.NEVER_SEEN
-        newest = max(streams, key=lambda i: int(state["newest_at_ns"][i]))
-        if int(state["gateway"][newest]) in self.down:
-            return Reason.GATEWAY_DOWN
-        told = int(state["reason"][newest])
-        if told >= Reason.RADIO_LOST:
-            return Reason(told)
-        empty = any(state["vital"][i] == Vital.BATTERY and state["value"][i] <= _EMPTY_PCT for i in streams)
-        return Reason.BATTERY_EMPTY if empty else Reason.RADIO_LOST
+        slots = behind.watched_slots(gateway) & self.silence.expected.keys()
+        beds = {self.silence.expected[slot] for slot in slots}
+        return len(beds) >= LEAST and fell_together([self.silence.heard_ns(slot) for slot in slots])
 
     # -- clocks ------------------------------------------------------------------------------------------------------
 

@@ -101,7 +101,7 @@ def encode_snapshot(engine: Engine, now_ns: int) -> bytes:
             list(engine.book.open.values()),
             links.gateways,
             links.down,
-            links.silent_slots,
+            links.silence.slots,
             list(engine.book.pauses.values()),
             list(engine.book.chatter.came_ns.items()),
             list(engine.book.chatter.quiet_since_ns.items()),
@@ -158,7 +158,7 @@ def restore(snapshot: Snapshot, ward: Ward, preset: Preset, *, screening: bool =
     engine.links.down, engine.links.deaf = set(snapshot.down), set(snapshot.deaf)
     engine.links.all_down = snapshot.all_down
     slots = [engine.table.slot(patient, device) for patient, device in snapshot.slots]
-    engine.links.silent_slots = {slots[s] for s in snapshot.silent_slots if slots[s] >= 0}
+    engine.links.silence.slots = {slots[s] for s in snapshot.silent_slots if slots[s] >= 0}
     places = _restore_streams(engine, snapshot, slots)
     if snapshot.course is not None:
         engine.course.put_back(snapshot.course, places)
@@ -198,7 +198,7 @@ def _fitting(kept: Tracker | None, fresh: Tracker) -> Tracker:
 def _restore_alarms(engine: Engine, snapshot: Snapshot) -> None:
     voting = _voting(engine)
     patients = {p.patient for p in engine.ward.patients}
-    silent = {engine.table.slots[s] for s in engine.links.silent_slots}
+    silent = {engine.table.slots[s] for s in engine.links.silence.slots}
     book = engine.book
     book.pauses = {pause.patient: pause for pause in snapshot.pauses if pause.patient in patients}
     book.chatter.came_ns.update(snapshot.came_ns)

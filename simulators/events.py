@@ -136,7 +136,12 @@ class BatteryLow(DeviceEvent, tag="battery_low", frozen=True, kw_only=True):
 
 
 class GatewayLoss(Lasting, tag="gateway_loss", frozen=True, kw_only=True):
-    """The gateway cannot send; it hears on, keeps everything in its spool and sends it later."""
+    """The gateway cannot send; it hears on, keeps everything in its spool and sends it later.
+
+    `silent`: packets vanish, as in a dead switch, and the server has to notice by itself; otherwise connections end.
+    """
+
+    silent: bool = False
 
 
 class ClockJump(Lasting, tag="clock_jump", frozen=True, kw_only=True):

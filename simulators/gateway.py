@@ -1,10 +1,10 @@
 """A simulated gateway: it collects its wearables' seconds into batches and stamps them with an honest time. Pure.
 
     states = start(scenario, start_ns=..., seed=1)      # one GatewayState per gateway of the scenario
-    state, said = step(state)                           # said.batch, said.connected, said.due_ns
+    state, said = step(state)                           # said.batch, said.network, said.due_ns
 
 Step k covers second k of the story and is due at `start_ns + (k + 1) s`: the caller waits for that moment, then puts
-`said.batch` into the gateway's spool, and lets the spool send while `said.connected`. The batch carries epoch and
+`said.batch` into the gateway's spool, and lets the spool send while `said.network` is up. The batch carries epoch and
 sequence 0; the spool numbers it. The gateway's wall clock is the true time plus whatever the scenario does to it; its
 monotonic clock is true. `vitals.clock` makes of both what a real gateway would: times that stay right while the wall
 clock jumps, marked `HOLDOVER`.
@@ -22,7 +22,7 @@ import numpy as np
 from simulators import body, wearable
 from simulators.body import BodyState
 from simulators.story import Scenario, ScenarioDevice, ScenarioGateway, ScenarioPatient
-from simulators.timeline import device_at, folded_s, gateway_at, targets_at
+from simulators.timeline import Network, device_at, folded_s, gateway_at, targets_at
 from vitals.clock import ClockKeeper, Moment, observe
 from vitals.model import DeviceBatch, GatewayBatch
 
@@ -49,7 +49,7 @@ class GatewaySecond:
     """What a gateway has after one second. `due_ns`: true UTC at which the second is over."""
 
     batch: GatewayBatch
-    connected: bool
+    network: Network
     due_ns: int
 
 
@@ -94,7 +94,7 @@ def step(state: GatewayState) -> tuple[GatewayState, GatewaySecond]:
         devices=heard,
     )
     after = replace(state, bodies=tuple(b for b, _ in lived), tick=state.tick + 1, keeper=keeper)
-    return after, GatewaySecond(batch, condition.connected, due_ns)
+    return after, GatewaySecond(batch, condition.network, due_ns)
 
 
 def _listen(

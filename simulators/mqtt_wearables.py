@@ -24,6 +24,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 
 from simulators import gateway
 from simulators.story import Scenario
+from simulators.timeline import Network
 from simulators.truth import Truth
 from vitals.control import encode_status
 from vitals.errors import ConfigurationError, RetryableError
@@ -144,7 +145,7 @@ class WifiWard:
             if wait_until(self._now_ns):
                 return
             for _, second in stepped:
-                if second.connected:
+                if second.network is Network.UP:
                     self._publish(second.batch)
 
     def _publish(self, batch: GatewayBatch) -> None:

@@ -15,7 +15,6 @@ from simulators.body import Targets
 from simulators.events import (
     BatteryLow,
     Bradycardia,
-    ClockJump,
     Desaturation,
     DeviceEvent,
     DropOut,
@@ -56,17 +55,25 @@ class DeviceCondition:
     false_pulse: float | None = None
 
 
+class Network(Enum):
+    """The way from a gateway to its server. `SILENT`: packets vanish; neither end is told that the other is gone."""
+
+    UP = "up"
+    RESET = "reset"
+    SILENT = "silent"
+
+
 @dataclass(frozen=True, slots=True)
 class GatewayCondition:
-    """A gateway at one second. `connected`: whether it can send. `wall_error_ns`: how wrong its wall clock is."""
+    """A gateway at one second. `wall_error_ns`: how wrong its wall clock is."""
 
-    connected: bool
+    network: Network
     wall_error_ns: int
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """An alarm that must come: about `subject` (a patient or a gateway), raised in [`from_ns`, `until_ns`]."""
+    """An alarm that must be told: about `subject` (a patient or a gateway), in [`from_ns`, `until_ns`]."""
 
     subject: str
     event: str
@@ -74,10 +81,10 @@ class Expectation:
     from_ns: int
     until_ns: int
 
-    def met_by(self, subject: str, condition: str, priority: str, raised_at_ns: int) -> bool:
-        """Whether an alarm with these words, raised at this time, is the expected one."""
+    def met_by(self, subject: str, condition: str, priority: str, told_at_ns: int) -> bool:
+        """Whether an alarm with these words, told at this time, is the expected one."""
         wanted = (self.subject, self.expect.condition, self.expect.priority)
-        return (subject, condition, priority) == wanted and self.from_ns <= raised_at_ns <= self.until_ns
+        return (subject, condition, priority) == wanted and self.from_ns <= told_at_ns <= self.until_ns
 
 
 def folded_s(scenario: Scenario, elapsed_s: float) -> float:
@@ -136,12 +143,15 @@ def _contact(event: DeviceEvent, at_s: float) -> Contact | None:
 
 def gateway_at(gateway: ScenarioGateway, at_s: float) -> GatewayCondition:
     """How a gateway fares at `at_s`."""
-    connected, error_ns = True, 0
+    network, error_ns = Network.UP, 0
     for event in gateway.events:
-        if _lasts(event, at_s):
-            connected = connected and not isinstance(event, GatewayLoss)
-            error_ns = round(event.by_s * _NS) if isinstance(event, ClockJump) else error_ns
-    return GatewayCondition(connected, error_ns)
+        if not _lasts(event, at_s):
+            continue
+        if isinstance(event, GatewayLoss):
+            network = Network.SILENT if event.silent else Network.RESET
+        else:
+            error_ns = round(event.by_s * _NS)
+    return GatewayCondition(network, error_ns)
 
 
 def _lasts(event: Lasting, at_s: float) -> bool:

@@ -75,7 +75,7 @@ PURE: Final = (
     *("ingest.store." + name for name in ("answers", "blobs", "retention", "rollup", "rows", "waveform_blobs")),
     *(
         "alerts." + name
-        for name in ("alarm_signals", "alarms", "conditions", "engine", "events", "judge", "limits", "links")
+        for name in ("alarm_signals", "alarms", "conditions", "engine", "events", "judge", "limits", "links", "silence")
     ),
     *("alerts." + name for name in ("news2", "readings", "screening", "snapshot", "streams", "tiles", "view", "walk")),
     *(

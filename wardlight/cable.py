@@ -1,4 +1,4 @@
-"""A network cable that can be pulled: a relay between a gateway and its server, for the demo and for tests."""
+"""A network cable that can be cut: a relay between a gateway and its server, for the demo and for tests."""
 
 from __future__ import annotations
 
@@ -8,18 +8,23 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Final, Self
 
+from simulators.timeline import Network
+
 _CHUNK: Final = 1 << 16
 
 
 class Cable:
-    """Relays TCP connections from a free loopback port to `host:port` while plugged in.
+    """Relays TCP connections from a free loopback port to `host:port` while the network is up.
 
-    Pulling it resets both ends at once, as a dying switch does: no side gets to say goodbye.
+    `RESET` resets both ends at once, and refuses new connections: no side gets to say goodbye. `SILENT` carries nothing
+    and tells nobody; what was sent meanwhile arrives when the network is up again, as TCP would send it again.
     """
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
-        self._plugged = True
+        self._network = Network.UP
+        self._carries = asyncio.Event()
+        self._carries.set()
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._relays: set[asyncio.Task[None]] = set()
@@ -33,7 +38,7 @@ class Cable:
     ) -> None:
         assert self._server is not None, "entered before"
         self._server.close()
-        self.plug(connected=False)
+        self.follow(Network.RESET)
         await asyncio.gather(*self._relays)
 
     @property
@@ -42,10 +47,14 @@ class Cable:
         assert self._server is not None, "enter the context first"
         return int(self._server.sockets[0].getsockname()[1])
 
-    def plug(self, *, connected: bool) -> None:
-        """Plug in or pull."""
-        self._plugged = connected
-        if not connected:
+    def follow(self, network: Network) -> None:
+        """Be as the network is from now on."""
+        self._network = network
+        if network is Network.SILENT:
+            self._carries.clear()
+        else:
+            self._carries.set()
+        if network is Network.RESET:
             for writer in tuple(self._writers):
                 writer.transport.abort()
 
@@ -55,12 +64,15 @@ class Cable:
         self._relays.add(relay)
         relay.add_done_callback(self._relays.discard)
         with self._joined(writer):
-            if not self._plugged:
+            await self._carries.wait()
+            if self._network is Network.RESET:
                 return
             with suppress(OSError):
                 far_reader, far_writer = await asyncio.open_connection(*self._target)
                 with self._joined(far_writer):
-                    ways = [asyncio.ensure_future(_copy(*way)) for way in ((reader, far_writer), (far_reader, writer))]
+                    ways = [
+                        asyncio.ensure_future(self._copy(*way)) for way in ((reader, far_writer), (far_reader, writer))
+                    ]
                     await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
                     writer.transport.abort()
                     far_writer.transport.abort()
@@ -76,10 +88,10 @@ class Cable:
             self._writers.discard(writer)
             writer.transport.abort()
 
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Until either end is gone."""
-    with suppress(OSError):
-        while data := await reader.read(_CHUNK):
-            writer.write(data)
-            await writer.drain()
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Until either end is gone."""
+        with suppress(OSError):
+            while data := await reader.read(_CHUNK):
+                await self._carries.wait()
+                writer.write(data)
+                await writer.drain()

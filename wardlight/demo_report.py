@@ -5,7 +5,7 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 
 from msgspec import Struct
@@ -51,13 +51,16 @@ class AlarmCount(Struct, frozen=True):
 
 
 class ScriptedEvent(Struct, frozen=True):
-    """An event of the scenario and the alarm that answered it, `None` seconds when none did."""
+    """An event of the scenario and the alarm that answered it.
+
+    `announced_after_s`: from the event to the alarm's message handed to a channel, `None` when none was in time.
+    """
 
     subject: str
     event: str
     expected: str
     within_s: float
-    alarmed_after_s: float | None
+    announced_after_s: float | None
 
 
 class DemoReport(Struct, frozen=True):
@@ -85,11 +88,11 @@ def compile_report(
     gaps: int,
     expected: Sequence[Expectation],
     alarm_events: Sequence[AlarmEvent],
-    handed_over_ns: dict[int, int],
+    handed_over_ns: Mapping[int, int],
 ) -> DemoReport:
     """Judge a run. `handed_over_ns`: number of an alarm event → when its message was handed to a channel (UTC)."""
     opened = [e for e in alarm_events if e.transition in _OPENS]
-    scripted = [_answer(expectation, opened) for expectation in expected]
+    scripted = [_answer(expectation, opened, handed_over_ns) for expectation in expected]
     readings = Readings(
         difference.produced,
         difference.stored,
@@ -100,7 +103,7 @@ def compile_report(
     )
     unexpected = list(_unexpected(opened, expected))
     arrived = difference.exact and difference.produced > 0 and not gaps and not messages.given_up_by_spools
-    alarmed = all(event.alarmed_after_s is not None for event in scripted)
+    alarmed = all(event.announced_after_s is not None for event in scripted)
     return DemoReport(
         ok=arrived and alarmed and not unexpected,
         scenario=scenario,
@@ -120,18 +123,19 @@ def subject_of(event: AlarmEvent) -> str:
     return event.patient or event.gateway
 
 
-def _answer(expectation: Expectation, opened: Sequence[AlarmEvent]) -> ScriptedEvent:
-    met = [e.at_ns for e in opened if expectation.met_by(subject_of(e), e.condition, e.priority.name.lower(), e.at_ns)]
+def _answer(expectation: Expectation, opened: Sequence[AlarmEvent], handed_over_ns: Mapping[int, int]) -> ScriptedEvent:
+    told = [(e, handed_over_ns[e.number]) for e in opened if e.number in handed_over_ns]
+    met = [at for e, at in told if expectation.met_by(subject_of(e), e.condition, e.priority.name.lower(), at)]
     return ScriptedEvent(
         subject=expectation.subject,
         event=expectation.event,
         expected=f"{expectation.expect.condition} ({expectation.expect.priority})",
         within_s=expectation.expect.within_s,
-        alarmed_after_s=round((min(met) - expectation.from_ns) / 1e9, 1) if met else None,
+        announced_after_s=round((min(met) - expectation.from_ns) / 1e9, 1) if met else None,
     )
 
 
-def _counts(opened: Sequence[AlarmEvent], handed_over_ns: dict[int, int]) -> Iterable[AlarmCount]:
+def _counts(opened: Sequence[AlarmEvent], handed_over_ns: Mapping[int, int]) -> Iterable[AlarmCount]:
     groups: dict[tuple[str, str, str], list[AlarmEvent]] = {}
     for event in opened:
         groups.setdefault((event.condition, event.kind.value, event.priority.name.lower()), []).append(event)

@@ -24,6 +24,7 @@ from gateway.uplink import Uplink, UplinkStats
 from simulators import gateway as simulated
 from simulators.mqtt_wearables import WifiWard
 from simulators.scenario import Scenario, load_scenario, shipped_scenario
+from simulators.timeline import Network
 from simulators.truth import Truth
 from wardlight.cable import Cable
 from wardlight.layout import now_ns
@@ -78,7 +79,7 @@ class SimulatedWard:
             uplinks = [tasks.create_task(g.uplink.run(), name=f"uplink {g.name}") for g in self.gateways]
             await asyncio.gather(*(self._live(g, stop) for g in self.gateways))
             for running in self.gateways:
-                running.cable.plug(connected=True)
+                running.cable.follow(Network.UP)
             await asyncio.gather(*(g.uplink.drained(self._drain_s) for g in self.gateways))
             self.uplink_stats = [g.uplink.stats for g in self.gateways]
             for task in uplinks:
@@ -105,7 +106,7 @@ class SimulatedWard:
     async def _live(self, running: RunningGateway, stop: asyncio.Event) -> None:
         while True:
             running.state, second = simulated.step(running.state)
-            running.cable.plug(connected=second.connected)
+            running.cable.follow(second.network)
             if await _stopped_before(stop, second.due_ns):
                 return
             batch = second.batch

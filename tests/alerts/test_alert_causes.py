@@ -7,9 +7,9 @@ from alert_world import T0, S, World, block, preset, second, single_device_ward,
 
 from alerts.alarms import Alarm, Finding
 from alerts.causes import CAUSES, cause_of, fell_together
-from alerts.events import GATEWAY_DOWN, INTAKE_DOWN, NO_DATA, RADIO_DOWN, Key, Kind, Priority
+from alerts.events import GATEWAY_DOWN, INTAKE_DOWN, NO_DATA, RADIO_DOWN, Key, Kind, Priority, Transition
 from alerts.snapshot import decode_snapshot, encode_snapshot, restore
-from vitals.model import GatewayHealth, GatewayStatus, Presence
+from vitals.model import GatewayHealth, GatewayStatus, Presence, Reason, Vital
 
 
 def test_the_root_explains_and_nothing_explains_itself() -> None:
@@ -33,8 +33,9 @@ def hear_status(world: World, at_s: int, *problems: str) -> None:
 def test_a_bed_with_several_silent_devices_is_one_alarm_that_names_them() -> None:
     world = World(ward(2))
     world.run(0, 60, "d-0", "e-0", "d-1", "e-1")
-    world.run(60, 100, "d-1", "e-1")
+    world.run(60, 85, "d-1", "e-1")
     assert [(e.condition, e.bed, e.device) for e in world.history] == [("no_data", "3-00", "d-0, e-0")]
+    assert told(world.run(85, 100, "d-1", "e-1")) == [("no_data", "escalated")]
     assert told(world.run(100, 102, "d-0", "e-0", "d-1", "e-1")) == [("no_data", "ended")]
 
 
@@ -80,7 +81,39 @@ def test_wearables_that_leave_one_after_the_other_are_no_radio_that_hangs() -> N
     hear_status(world, 41)
     world.wait(60)
     hear_status(world, 75)
-    assert [(e.condition, e.bed) for e in world.history] == [("no_data", "3-00"), ("no_data", "3-01")]
+    raised = [(e.condition, e.bed) for e in world.history if e.transition is Transition.RAISED]
+    assert raised == [("no_data", "3-00"), ("no_data", "3-01")]
+
+
+def test_wearables_of_a_gateway_that_brings_nothing_wait_for_the_word_about_it() -> None:
+    world = World(single_device_ward(3))
+    world.run(0, 10, "d-0", "d-1", "d-2")
+    hear_status(world, 10)
+    for tenth in range(101, 330):
+        world.wait(tenth / 10)
+    assert world.history == []
+    gone = GatewayStatus("gw-1", Presence.OFFLINE, T0 + 33 * S)
+    (raised,) = world.engine.step([(T0 + 33 * S, gone)], 99, T0 + 33 * S)
+    assert (raised.condition, raised.beds) == ("gateway_down", ("3-00", "3-01", "3-02"))
+
+
+def test_a_gateway_that_is_there_and_told_that_its_wearables_left_need_not_be_waited_for() -> None:
+    world = World(single_device_ward(1))
+    world.run(0, 10, "d-0")
+    world.play(block(second(10, "d-0", spo2=Reason.RADIO_LOST, pulse=Reason.RADIO_LOST)), 10.1)
+    for tenth in range(110, 350):
+        world.wait(tenth / 10)
+    found = [(e.condition, e.transition.value, (e.decided_at_ns - T0) // S) for e in world.history]
+    assert found == [("no_data", "raised", 21)]
+
+
+def test_a_radio_that_hangs_calls_once_it_lasts() -> None:
+    world = World(single_device_ward(3))
+    world.run(0, 40, "d-0", "d-1", "d-2")
+    for at_s in range(40, 72):
+        world.play(block([("d-0", Vital.BATTERY, at_s, 80.0)]), at_s + 0.1)
+    found = [(e.condition, e.transition.value, e.priority.name, (e.decided_at_ns - T0) // S) for e in world.history]
+    assert found == [("radio_down", "raised", "LOW", 51), ("radio_down", "escalated", "MEDIUM", 69)]
 
 
 def test_a_gateway_that_says_that_its_radio_fails_is_believed() -> None:

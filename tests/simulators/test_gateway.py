@@ -8,6 +8,7 @@ from simulators import gateway
 from simulators.gateway import GatewaySecond
 from simulators.scenario import shipped_scenario
 from simulators.story import Scenario, decode_scenario
+from simulators.timeline import Network
 from simulators.truth import Truth
 from vitals.model import ClockSource, Reason, Vital
 from vitals.wire import decode, encode, from_wire
@@ -70,7 +71,7 @@ def test_times_stay_right_while_the_wall_clock_is_wrong_and_the_batch_says_so(st
 
 def test_a_lost_gateway_hears_on(story: Scenario) -> None:
     seconds = run(story, 10)
-    assert [s.connected for s in seconds] == [True] * 4 + [False] * 3 + [True] * 3
+    assert [s.network for s in seconds] == [Network.UP] * 4 + [Network.RESET] * 3 + [Network.UP] * 3
     assert all(s.batch.devices for s in seconds)
 
 

@@ -21,7 +21,7 @@ from simulators import gateway
 from simulators.gateway import GatewayState
 from simulators.scenario import shipped_scenario
 from simulators.story import Scenario, demo_ward
-from simulators.timeline import Expectation, expectations
+from simulators.timeline import Expectation, Network, expectations
 from vitals.columns import RecordKind, SampleBlock, decode_block
 from vitals.control import decode_status, encode_status
 from vitals.derived import is_virtual
@@ -62,7 +62,7 @@ class Chain:
             now_ns = stepped[0][1].due_ns
             for _, second in stepped:
                 self._spools.setdefault(second.batch.gateway, []).append(second.batch)
-                messages += self._uplink(second.batch.gateway, now_ns, connected=second.connected)
+                messages += self._uplink(second.batch.gateway, now_ns, second.network)
             effects = self.pipeline.feed(messages)
             assert not effects.poison
             arrivals: list[Arrival] = [(now_ns, _arrival(kind, payload)) for kind, payload in effects.records]
@@ -78,9 +78,9 @@ class Chain:
         """What the analyst told, with the best values it makes."""
         return self.pipeline.best.choose(found)
 
-    def _uplink(self, name: str, now_ns: int, *, connected: bool) -> list[Incoming]:
+    def _uplink(self, name: str, now_ns: int, network: Network) -> list[Incoming]:
         """What the server gets of a gateway in this second: its will, or its return and all that waited."""
-        if not connected:
+        if network is not Network.UP:
             gone = name in self._online
             self._online.discard(name)
             return [self._status(name, Presence.LOST, now_ns)] if gone else []

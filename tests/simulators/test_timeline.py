@@ -24,6 +24,7 @@ from simulators.story import Scenario, ScenarioDevice, ScenarioGateway, Scenario
 from simulators.timeline import (
     SETTLE_S,
     Contact,
+    Network,
     device_at,
     expectations,
     folded_s,
@@ -94,9 +95,11 @@ def test_a_device_event_concerns_one_device() -> None:
 
 
 def test_a_gateway_is_lost_and_its_clock_jumps() -> None:
-    gateway = ScenarioGateway("gw-1", (GatewayLoss(at_s=5, for_s=5), ClockJump(at_s=8, for_s=5, by_s=-2)))
+    losses = GatewayLoss(at_s=5, for_s=5), GatewayLoss(at_s=20, for_s=5, silent=True)
+    gateway = ScenarioGateway("gw-1", (*losses, ClockJump(at_s=8, for_s=5, by_s=-2)))
+    assert gateway_at(gateway, 20).network is Network.SILENT
     states = [gateway_at(gateway, t) for t in (0, 5, 9, 10, 13)]
-    assert [s.connected for s in states] == [True, False, False, True, True]
+    assert [s.network for s in states] == [Network.UP, Network.RESET, Network.RESET, Network.UP, Network.UP]
     assert [s.wall_error_ns for s in states] == [0, 0, -2_000_000_000, -2_000_000_000, 0]
 
 

@@ -55,7 +55,7 @@ def judged(*events: AlarmEvent, **changes: Any) -> DemoReport:
 def test_an_event_that_was_alarmed_in_time_is_ok_and_its_delays_are_told() -> None:
     report = judged(event(9))
     assert report.ok
-    assert report.events[0].alarmed_after_s == 6.0
+    assert report.events[0].announced_after_s == 6.2
     assert [(a.condition, a.priority, a.count, a.delay_median_s) for a in report.alarms] == [
         ("spo2_low", "high", 1, 0.25)
     ]
@@ -76,7 +76,12 @@ def test_an_event_that_was_alarmed_in_time_is_ok_and_its_delays_are_told() -> No
 def test_an_event_without_its_alarm_is_not_ok(found: tuple[AlarmEvent, ...]) -> None:
     report = judged(*found)
     assert not report.ok
-    assert report.events[0].alarmed_after_s is None
+    assert report.events[0].announced_after_s is None
+
+
+def test_an_alarm_that_reached_nobody_or_too_late_answers_no_event() -> None:
+    assert not judged(event(9), handed_over_ns={}).ok
+    assert not judged(event(9), handed_over_ns={1: START + 19 * S}).ok
 
 
 @pytest.mark.parametrize(
