@@ -190,8 +190,9 @@ class AlarmBook:
         self.open = {alarm.key: alarm for alarm in alarms}
 
     def note(self, condition: str, finding: Finding, *, notify: bool) -> None:
-        """Write an entry into the log that opens no alarm."""
-        self.emit("", Key(condition), Transition.NOTED, finding, Priority.LOW, notify=notify)
+        """Write an entry into the log that opens no alarm; one that people are told of is to be looked at soon."""
+        priority = Priority.MEDIUM if notify else Priority.LOW
+        self.emit("", Key(condition), Transition.NOTED, finding, priority, notify=notify)
 
     def reopen(self, alarm: Alarm) -> None:
         """Put an alarm back as it was, without an event."""

@@ -37,7 +37,7 @@ import time
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -63,12 +63,16 @@ from vitals.self_test import SELF_TEST
 from vitals.ward import Ward
 from vitals.wire import Name
 
+_Priorities: TypeAlias = tuple[Literal["low", "medium", "high"], ...]
+
 
 class ChannelConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """One channel. Exactly one of `url_env`, `url_file`, `record_file` and `command` says what is behind it.
 
     Of Web Push nothing says so but its phones; `subject` tells push services whom to ask, `services` which are used.
-    Without a `language` or `privacy` of its own a channel has those of the whole file.
+    Without a `language` or `privacy` of its own a channel has those of the whole file. Without `priorities` one that
+    reaches people leaves out the low ones, which are to be known about and not to be woken by; one that writes down or
+    passes on has all.
     """
 
     name: Name
@@ -79,7 +83,7 @@ class ChannelConfig(Struct, frozen=True, forbid_unknown_fields=True):
     kind: Literal["apprise", "webhook", "mqtt", "webpush"] = "apprise"
     secret_env: str = ""
     secret_file: str = ""
-    priorities: tuple[Literal["low", "medium", "high"], ...] = ("high", "medium", "low")
+    priorities: _Priorities | None = None
     send_ended: bool = False
     timeout_s: Annotated[float, Meta(gt=0, le=60)] = 10.0
     tells_delivery: bool | None = None
@@ -131,8 +135,14 @@ def decode_config(text: bytes) -> AlertConfig:
 
 
 def _completed(channel: ChannelConfig, config: AlertConfig) -> ChannelConfig:
-    language, privacy = channel.language or config.language, channel.privacy or config.privacy
-    return msgspec.structs.replace(channel, language=language, privacy=privacy)
+    passes_on = channel.record_file or channel.kind in ("webhook", "mqtt")
+    usual: _Priorities = ("high", "medium", "low") if passes_on else ("high", "medium")
+    return msgspec.structs.replace(
+        channel,
+        language=channel.language or config.language,
+        privacy=channel.privacy or config.privacy,
+        priorities=usual if channel.priorities is None else channel.priorities,
+    )
 
 
 def _check_language(where: str, language: str) -> None:
@@ -228,7 +238,7 @@ def _open(
     push: PushFolder | None,
     receipts_url: str,
 ) -> Channel | None:
-    priorities = frozenset(Priority[name.upper()] for name in config.priorities)
+    priorities = frozenset(Priority[name.upper()] for name in config.priorities or ())
     tells = config.kind == "webpush" if config.tells_delivery is None else config.tells_delivery
     texts, privacy = _read_texts(config, folder), Privacy(config.privacy or Privacy.BED)
     subscription = Subscription(config.name, priorities, config.send_ended, tells, texts, privacy)

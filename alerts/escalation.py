@@ -44,7 +44,7 @@ class Chain(Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     steps: tuple[Step, ...]
-    priorities: tuple[Literal["low", "medium", "high"], ...] = ("high", "medium", "low")
+    priorities: tuple[Literal["low", "medium", "high"], ...] = ("high", "medium")
 
 
 class Why(StrEnum):

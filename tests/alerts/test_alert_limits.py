@@ -124,3 +124,17 @@ def test_a_secret_in_a_file_must_not_be_for_everybody(tmp_path: Path) -> None:
 def test_a_wrong_configuration_is_refused(text: bytes, says: str) -> None:
     with pytest.raises(ConfigurationError, match=says):
         decode_config(text)
+
+
+@pytest.mark.parametrize(
+    ("channel", "told"),
+    [
+        ('command = ["true"]', {Priority.HIGH, Priority.MEDIUM}),
+        ('record_file = "book"', set(Priority)),
+        ('record_file = "book"\npriorities = ["high"]', {Priority.HIGH}),
+    ],
+)
+def test_low_alarms_wake_nobody_unless_asked_for(tmp_path: Path, channel: str, told: set[Priority]) -> None:
+    config = decode_config(f'[[channels]]\nname = "ward"\n{channel}\n'.encode())
+    (opened,) = open_channels(config, tmp_path, {})
+    assert opened.subscription.priorities == told

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from alert_desk import Desk, running, until
-from alert_world import T0, S, preset, single_device_ward, told
+from alert_world import T0, S, block, preset, second, single_device_ward, told
 
 from alerts.app import AlertService
 from alerts.attention import Acknowledged
@@ -42,7 +42,9 @@ async def test_from_a_sample_to_a_channel_and_back_to_an_acknowledgement(desk: D
     with service.listen(heard.append):
         async with running(service):
             desk.seconds(0, 5, "d-0", "d-1")
-            desk.seconds(5, 25, "d-0", spo2=85.0)
+            for at_s in range(5, 25):
+                rows = second(at_s, "d-0", spo2=85.0) + second(at_s, "d-1")
+                desk.add(block(rows), at_s + 0.1)
             await until(lambda: channel.handed_over)
             (alarm,) = service.alarms()
             assert service.acknowledge(alarm.alarm_id, "AB") is Acknowledged.ACCEPTED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import msgspec
 import pytest
 from duty_world import WARD, Quiet, S, alarm, berlin_ns, escalation, rota
 from hypothesis import given
@@ -129,7 +130,8 @@ def test_the_new_shift_hears_of_what_is_open_and_unacknowledged() -> None:
 
 
 def test_low_priority_waits_for_the_end_of_the_quiet_hours() -> None:
-    desk = escalation(quiet=Quiet("22:00", "06:00"))
+    every = msgspec.structs.replace(WARD, priorities=("high", "medium", "low"))
+    desk = escalation(every, quiet=Quiet("22:00", "06:00"))
     desk.heard(alarm(priority=Priority.LOW))
     desk.heard(alarm(2, "b"))
     assert make_calls(desk, berlin_ns("2026-05-04T23:00")) == [("night-phone", Why.ALARM, 0)]
@@ -140,7 +142,7 @@ def test_low_priority_waits_for_the_end_of_the_quiet_hours() -> None:
 
 def test_a_note_is_told_once() -> None:
     desk = escalation()
-    desk.heard(alarm(alarm_id="", transition=Transition.NOTED, priority=Priority.LOW))
+    desk.heard(alarm(alarm_id="", transition=Transition.NOTED, priority=Priority.MEDIUM))
     assert make_calls(desk, NOON) == [("day-phone", Why.ALARM, 0)]
     assert desk.open == {}
 
