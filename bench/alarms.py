@@ -1,16 +1,21 @@
-"""The alert engine alone: samples a second, screened and one by one, its state, and how fast it restarts.
+"""The alert engine: samples a second, screened and one by one, its state, its restart, and alarms of a live ward.
 
     python bench/alarms.py --patients 20000 --seconds 10
 
 Every patient wears an oximeter with SpO2, pulse rate and respiratory rate at 1 Hz. A round is one second of the whole
-ward in one block; with "1 % low" one patient in a hundred is below the SpO2 limit and stays out of the fast path.
+ward in one block; with "1 % low" one patient in a hundred is below the SpO2 limit and stays out of the fast path. The
+live ward is `bench/ingest.py` with `--live` patients: the real server, from the reading that completes a condition to
+the message handed to a channel.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import platform
 import statistics
+import subprocess
+import sys
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -90,10 +95,22 @@ def report(name: str, spent: list[float], samples: int) -> None:
     print(f"{name:<24}{rate:>12,.0f} samples/s of CPU ({worst:,.0f} to {best:,.0f}, {len(spent)} rounds)")
 
 
+def live(patients: int, seconds: int) -> str:
+    """The real server with so many patients, of whom ten more alarm each second."""
+    load = ["--wearables", str(patients), "--seconds", str(seconds), "--abnormal", "10"]
+    script = Path(__file__).with_name("ingest.py")
+    said = subprocess.run([sys.executable, str(script), *load], capture_output=True, text=True, check=True)
+    (found,) = json.loads(said.stdout.splitlines()[-1])["rounds"]
+    delay = found["alarm_ms"]
+    return f"p50 {delay['p50']} ms, p99 {delay['p99']} ms, worst {delay['worst']} ms ({found['alarms']} alarms)"
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--patients", type=int, default=20_000)
     options.add_argument("--seconds", type=int, default=5, help="rounds of each kind")
+    options.add_argument("--live", type=int, default=1_000, help="patients of the live ward; 0 leaves it out")
+    options.add_argument("--live-seconds", type=int, default=30)
     chosen = options.parse_args()
     patients, samples = chosen.patients, chosen.patients * len(VITALS)
     print(
@@ -123,6 +140,9 @@ def main() -> None:
     print(f"restart from it         {timed(lambda: restore(decode_snapshot(payload), ward, PRESET))}")
     print(f"an idle tick            {timed(lambda: engine.tick(now_ns))}")
     print(f"tiles of the ward       {timed(lambda: engine.tiles(now_ns))}")
+    if chosen.live:
+        print(f"{chosen.live:,} patients live, from the reading to the channel")
+        print(f"                        {live(chosen.live, chosen.live_seconds)}")
 
 
 if __name__ == "__main__":
