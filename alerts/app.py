@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, TypeVar
@@ -167,8 +167,16 @@ class AlertService:
 
     def tiles(self) -> tuple[Tile, ...]:
         """One tile per patient of the ward, as of now."""
-        found = self._engine.tiles(self._now_ns())
-        return tuple(map(without_server, found)) if self.trouble() else found
+        return tuple(self.each_tile())
+
+    def each_tile(self) -> Iterator[Tile]:
+        """`tiles`, one after the other: others may run in between."""
+        found = self._engine.each_tile(self._now_ns())
+        return map(without_server, found) if self.trouble() else found
+
+    def bed(self, patient: str) -> str | None:
+        """The bed of a patient of the ward."""
+        return next((p.bed for p in self._engine.ward.patients if p.patient == patient), None)
 
     def trouble(self) -> str:
         """What keeps the server from watching anybody, for people; empty when nothing does."""

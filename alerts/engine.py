@@ -15,7 +15,7 @@ Order: a sample that comes after a newer one of its stream is put in its place, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import compress
 from typing import Final, TypeAlias
@@ -220,10 +220,13 @@ class Engine:
 
     def tiles(self, now_ns: int, patients: frozenset[str] | None = None) -> tuple[Tile, ...]:
         """One tile per patient of the ward, or of `patients` only."""
+        return tuple(self.each_tile(now_ns, patients))
+
+    def each_tile(self, now_ns: int, patients: frozenset[str] | None = None) -> Iterator[Tile]:
+        """`tiles`, one after the other: others may run in between."""
         chosen = [p for p in self.ward.patients if patients is None or p.patient in patients]
         still_open, pauses = self.book.open.values(), self.book.pauses
-        found = tiles(chosen, self.table, self.links, still_open, now_ns, pauses=pauses, score_of=self.course.score)
-        return tuple(found)
+        return tiles(chosen, self.table, self.links, still_open, now_ns, pauses=pauses, score_of=self.course.score)
 
     def alarms(self) -> tuple[OpenAlarm, ...]:
         """The open alarms, the worst first, then the newest."""

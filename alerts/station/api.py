@@ -44,12 +44,12 @@ def routes(board: Board, metrics: Callable[[], str]) -> list[Route]:
     """The JSON interface on `board`; `metrics` gives Prometheus text."""
 
     async def tiles(_request: Request) -> Response:
-        snapshot = board.snapshot()
+        snapshot = await board.snapshot()
         return answer({"clock": snapshot.clock, "tiles": snapshot.tiles})
 
     async def alarms(_request: Request) -> Response:
-        snapshot = board.snapshot()
-        return answer({"clock": snapshot.clock, "token": snapshot.token, "alarms": snapshot.alarms})
+        clock, shown = board.alarms()
+        return answer({"clock": clock, "token": board.token, "alarms": shown})
 
     async def acknowledge(request: Request) -> Response:
         return await _acknowledge(board, request.path_params["alarm_id"], await request.body())
@@ -67,7 +67,7 @@ def routes(board: Board, metrics: Callable[[], str]) -> list[Route]:
         return await _pause(await request.body(), lambda actor, _: board.live.resume_alarms(patient, actor))
 
     async def healthz(_request: Request) -> Response:
-        board.encoded()  # a view that cannot be shown is not healthy: the handler of errors answers 500
+        await board.encoded()  # a view that cannot be shown is not healthy: the handler of errors answers 500
         return PlainTextResponse("ok\n")
 
     async def metrics_text(_request: Request) -> Response:

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import tzinfo
-from typing import Protocol
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
 from alerts.attention import Acknowledged, Paused
-from alerts.station.snapshot import STALE_AFTER_S, Snapshot, show_alarms, show_tiles
+from alerts.station.snapshot import STALE_AFTER_S, ShownAlarm, Snapshot, each_shown, show_alarms
 from alerts.station.words import clock_with_seconds
 from alerts.view import OpenAlarm, Tile
+
+PORTION_S: Final = 0.005  # so long may a screen keep an alarm waiting; the tiles of two thousand beds take 0.3 s
+
+_T = TypeVar("_T")
 
 
 class LiveView(Protocol):
     """What the alert engine shows. All answer at once, from memory; called on the event loop."""
 
-    def tiles(self) -> Sequence[Tile]:
-        """Every patient of the ward."""
+    def each_tile(self) -> Iterator[Tile]:
+        """Every patient of the ward; taken in portions."""
+        ...
+
+    def bed(self, patient: str) -> str | None:
+        """The bed of a patient of the ward; `None` for anybody else."""
         ...
 
     def alarms(self) -> Sequence[OpenAlarm]:
@@ -74,27 +83,46 @@ class Board:
         self._assets = assets
         self._warning = warning
 
-    def snapshot(self) -> Snapshot:
-        """The ward as it is now."""
-        now_ns, alarms = self.now_ns(), self.live.alarms()
+    async def snapshot(self) -> Snapshot:
+        """The ward as it is at the moment of the call; what the event loop has to do meanwhile comes first."""
+        now_ns, up_s, alarms = self.now_ns(), self._monotonic_s(), self.live.alarms()
+        trouble, warning = self.live.trouble(), self._warning()
+        tiles = await unhurried(self.live.each_tile())
         return Snapshot(
             boot=self._boot,
             assets=self._assets,
             token=self.token,
-            up_s=round(self._monotonic_s(), 3),
+            up_s=round(up_s, 3),
             clock=clock_with_seconds(now_ns, self.zone),
             stale_after_s=STALE_AFTER_S,
-            trouble=self.live.trouble(),
-            warning=self._warning(),
-            tiles=show_tiles(self.live.tiles(), alarms, now_ns, self.zone),
+            trouble=trouble,
+            warning=warning,
+            tiles=await unhurried(each_shown(tiles, alarms, now_ns, self.zone)),
             alarms=show_alarms(alarms, now_ns, self.zone),
         )
 
-    def encoded(self) -> bytes:
+    async def encoded(self) -> bytes:
         """The snapshot as one line of JSON: the payload of an event."""
-        return msgspec.json.encode(self.snapshot())
+        return msgspec.json.encode(await self.snapshot())
+
+    def alarms(self) -> tuple[str, list[ShownAlarm]]:
+        """The time, and the open alarms alone."""
+        now_ns = self.now_ns()
+        return clock_with_seconds(now_ns, self.zone), show_alarms(self.live.alarms(), now_ns, self.zone)
 
     def acknowledged_by(self, alarm_id: str) -> str:
         """Who took notice of an open alarm; `"somebody"` when that is not known."""
         found = next((alarm for alarm in self.live.alarms() if alarm.alarm_id == alarm_id), None)
         return (found and found.acknowledged_by) or "somebody"
+
+
+async def unhurried(found: Iterator[_T]) -> list[_T]:
+    """The list of `found`, made in portions of `PORTION_S`: whatever else is due runs between them."""
+    made: list[_T] = []
+    began_s = time.monotonic()
+    for each in found:
+        made.append(each)
+        if time.monotonic() - began_s >= PORTION_S:
+            await asyncio.sleep(0)
+            began_s = time.monotonic()
+    return made

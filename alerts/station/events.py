@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -37,12 +37,14 @@ class Mailbox:
     def __init__(self) -> None:
         self._frame: bytes | None = None
         self._ready = asyncio.Event()
+        self.was_filled = False
         self.replaced = 0  # frames this browser was too slow to take
 
     def put(self, frame: bytes | None) -> None:
         """Hand over `frame` in place of one that was not taken yet."""
         self.replaced += self._ready.is_set()
         self._frame = frame
+        self.was_filled = True
         self._ready.set()
 
     async def take(self) -> bytes | None:
@@ -56,11 +58,12 @@ class EventHub:
     """Renders while somebody watches and hands each frame to every mailbox.
 
     `render` returns the payload of one event as a single line. When it raises, this beat is left out, logged and
-    counted in `failures`.
+    counted in `failures`. One rendering is under way at a time, and takes at most half of the event loop's time.
     """
 
-    def __init__(self, render: Callable[[], bytes], *, max_clients: int = MAX_CLIENTS) -> None:
+    def __init__(self, render: Callable[[], Awaitable[bytes]], *, max_clients: int = MAX_CLIENTS) -> None:
         self._render = render
+        self._rendering = asyncio.Lock()
         self._max_clients = max_clients
         self._mailboxes: set[Mailbox] = set()
         self._closed = False
@@ -75,28 +78,35 @@ class EventHub:
 
     @contextmanager
     def joined(self) -> Iterator[Mailbox]:
-        """A mailbox for the time of one connection; raises `TooManyClientsError`. The present ward is in it already."""
+        """A mailbox for the time of one connection; raises `TooManyClientsError`."""
         if len(self._mailboxes) >= self._max_clients:
             raise TooManyClientsError
         mailbox = Mailbox()
         self._mailboxes.add(mailbox)
-        self._deliver({mailbox})
         try:
             yield mailbox
         finally:
             self._mailboxes.discard(mailbox)
 
-    def beat(self) -> None:
+    async def beat(self) -> None:
         """Render once and deliver to all; does nothing while nobody watches."""
-        if self._mailboxes:
-            self._deliver(self._mailboxes)
+        async with self._rendering:
+            if self._mailboxes:
+                await self._deliver()
+
+    async def welcome(self, mailbox: Mailbox) -> None:
+        """Put the present ward into the mailbox of a new browser; those who come together share one rendering."""
+        async with self._rendering:
+            if not mailbox.was_filled:
+                await self._deliver()
 
     async def run(self) -> None:
-        """Beat every `PERIOD_S` until cancelled or closed."""
+        """Beat every `PERIOD_S`, or more slowly when a rendering takes more than half of that; until closed."""
         while not self._closed:
             started = time.monotonic()
-            self.beat()
-            await asyncio.sleep(max(0.0, PERIOD_S - (time.monotonic() - started)))
+            await self.beat()
+            took_s = time.monotonic() - started
+            await asyncio.sleep(max(PERIOD_S - took_s, took_s))
 
     def close(self) -> None:
         """End every stream, now and from here on; browsers say so and try to reconnect."""
@@ -104,18 +114,18 @@ class EventHub:
         for mailbox in self._mailboxes:
             mailbox.put(None)
 
-    def _deliver(self, mailboxes: set[Mailbox]) -> None:
+    async def _deliver(self) -> None:
         frame: bytes | None = None
         if not self._closed:
             try:
-                frame = framed(self._render())
+                frame = framed(await self._render())
             except Exception:  # noqa: BLE001 - whatever the view raises, browsers must hear silence, not old values
                 self.failures += 1
                 _log.exception("station_render_failed", failures=self.failures)
                 return
             self.frames += 1
-        for mailbox in mailboxes:
-            mailbox.put(frame)
+        for mailbox in self._mailboxes:
+            mailbox.put(None if self._closed else frame)
 
 
 def framed(payload: bytes) -> bytes:
@@ -135,6 +145,7 @@ class EventStream:
         try:
             with self._hub.joined() as mailbox:
                 await _open(send)
+                await self._hub.welcome(mailbox)
                 async with asyncio.TaskGroup() as group:
                     sending = group.create_task(self._forward(mailbox, send), name="station-events")
                     leaving = group.create_task(_departure(receive), name="station-events-departure")

@@ -63,14 +63,14 @@ class Pages:
         return self._render("ward.html")
 
     async def _patient(self, request: Request) -> Response:
-        bed = self._bed(request)
+        bed = self._board.live.bed(request.path_params["patient"])
         if bed is None:
             return self._unknown(request)
         return self._render("patient.html", patient=request.path_params["patient"], bed=bed)
 
     async def _record(self, request: Request) -> Response:
         patient = request.path_params["patient"]
-        if self._bed(request) is None:
+        if self._board.live.bed(patient) is None:
             return self._unknown(request)
         given = request.query_params.get("width", "")
         width_px = int(given) if given.isascii() and given.isdigit() and len(given) < 6 else DEFAULT_WIDTH_PX
@@ -82,10 +82,6 @@ class Pages:
             text = f"The stored values cannot be read: {error} The live values above do not depend on them."
             return self.message(503, "No chart", text)
         return self._render("record.html", record=record)
-
-    def _bed(self, request: Request) -> str | None:
-        patient = request.path_params["patient"]
-        return next((tile.bed for tile in self._board.live.tiles() if tile.patient == patient), None)
 
     def _unknown(self, request: Request) -> Response:
         text = f"Nobody called {request.path_params['patient'][:64]!r} is monitored on this ward."

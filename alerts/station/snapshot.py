@@ -7,7 +7,7 @@ markers and ages in seconds. Ages count up in the browser from the event's own `
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 from typing import Final
 
@@ -117,8 +117,13 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 def show_tiles(tiles: Sequence[Tile], alarms: Sequence[OpenAlarm], now_ns: int, zone: tzinfo) -> list[ShownTile]:
     """All tiles, worst first: priority, what calls before what is acknowledged, what is not monitored, then by bed."""
+    return list(each_shown(tiles, alarms, now_ns, zone))
+
+
+def each_shown(tiles: Sequence[Tile], alarms: Sequence[OpenAlarm], now_ns: int, zone: tzinfo) -> Iterator[ShownTile]:
+    """`show_tiles`, one after the other: others may run in between."""
     headline = _headlines(alarms)
-    return [_tile(tile, headline.get(tile.bed), now_ns, zone) for tile in sorted(tiles, key=_worst_first)]
+    return (_tile(tile, headline.get(tile.bed), now_ns, zone) for tile in sorted(tiles, key=_worst_first))
 
 
 def show_alarms(alarms: Sequence[OpenAlarm], now_ns: int, zone: tzinfo) -> list[ShownAlarm]:

@@ -145,6 +145,12 @@ class PretendedWard:
     def tiles(self) -> list[Tile]:
         return [replace(self._tile(bed), paused=self.paused.get(bed.patient)) for bed in self.beds]
 
+    def each_tile(self) -> Iterator[Tile]:
+        return iter(self.tiles())
+
+    def bed(self, patient: str) -> str | None:
+        return next((bed.bed for bed in self.beds if bed.patient == patient), None)
+
     def trouble(self) -> str:
         return self.says
 

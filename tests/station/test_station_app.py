@@ -96,7 +96,8 @@ async def test_an_unforeseen_error_is_answered_without_its_details(
     def fails() -> None:
         raise RuntimeError("secret of the inside")
 
-    monkeypatch.setattr(ward, "tiles", fails)
+    monkeypatch.setattr(ward, "each_tile", fails)
+    monkeypatch.setattr(ward, "bed", fails)
     for path in ("/patients/P-0002", "/api/tiles", "/healthz"):
         answer = await client.get(path)
         assert answer.status_code == 500

@@ -18,7 +18,7 @@ class Rendering:
         self.count = 0
         self.fails = False
 
-    def __call__(self) -> bytes:
+    async def __call__(self) -> bytes:
         self.count += 1
         if self.fails:
             raise RuntimeError("no view")
@@ -72,7 +72,7 @@ async def test_a_browser_gets_the_ward_at_once_and_then_every_beat() -> None:
     hub, browser = EventHub(Rendering()), Browser()
     task = connect(hub, browser)
     await browser.has(3)
-    hub.beat()
+    await hub.beat()
     await browser.has(4)
     assert dict(browser.messages[0]["headers"])[b"content-type"] == b"text/event-stream; charset=utf-8"
     assert browser.bodies == [b"retry: 1000\n\n", framed(b'{"n":1}'), framed(b'{"n":2}')]
@@ -84,13 +84,52 @@ async def test_a_browser_gets_the_ward_at_once_and_then_every_beat() -> None:
 async def test_one_rendering_serves_all_browsers_and_none_happens_for_nobody() -> None:
     rendering = Rendering()
     hub = EventHub(rendering)
-    hub.beat()
+    await hub.beat()
     assert rendering.count == 0
     with hub.joined() as one, hub.joined() as other:
         rendering.count = 0
-        hub.beat()
+        await hub.beat()
         assert rendering.count == 1
         assert await one.take() is await other.take()
+
+
+async def test_browsers_that_come_together_share_one_rendering() -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    rendering = Rendering()
+
+    async def slow() -> bytes:
+        begun.set()
+        await go_on.wait()
+        return await rendering()
+
+    hub, browsers = EventHub(slow), [Browser(), Browser()]
+    tasks = [connect(hub, browser) for browser in browsers]
+    await begun.wait()
+    for browser in browsers:
+        await browser.has(2)  # both wait for the ward
+    go_on.set()
+    for browser in browsers:
+        await browser.has(3)
+    assert rendering.count == 1
+    hub.close()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_hub_that_closes_during_a_rendering_ends_its_streams() -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> bytes:
+        begun.set()
+        await go_on.wait()
+        return b"{}"
+
+    hub, browser = EventHub(slow), Browser()
+    task = connect(hub, browser)
+    await begun.wait()
+    hub.close()
+    go_on.set()
+    await task
+    assert browser.bodies == [b"retry: 1000\n\n", b""]
 
 
 async def test_a_slow_browser_gets_the_newest_frame_and_no_backlog() -> None:
@@ -109,7 +148,7 @@ async def test_a_browser_that_does_not_read_is_cut_off(monkeypatch: pytest.Monke
     task = connect(hub, browser)
     await browser.has(3)
     browser.reading.clear()
-    hub.beat()
+    await hub.beat()
     await task
     assert (hub.dropped, hub.clients) == (1, 0)
 
@@ -132,9 +171,9 @@ async def test_a_view_that_fails_is_silence_and_not_old_values() -> None:
     task = connect(hub, browser)
     await browser.has(3)
     rendering.fails = True
-    hub.beat()
+    await hub.beat()
     rendering.fails = False
-    hub.beat()
+    await hub.beat()
     await browser.has(4)
     assert browser.bodies[1:] == [framed(b'{"n":1}'), framed(b'{"n":3}')]
     assert hub.failures == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from zoneinfo import ZoneInfo
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.events import Priority
+from alerts.station import board as board_module
 from alerts.station import words
 from alerts.station.board import Board
 from alerts.station.snapshot import ShownAlarm, ShownTile, bed_order, show_alarms, show_tiles
@@ -153,11 +155,23 @@ def test_a_gateways_alarm_is_the_headline_of_its_beds(ward: PretendedWard) -> No
     assert (tile.priority, tile.headline, tile.technical) == ("medium", "Gateway silent", True)
 
 
-def test_the_snapshot_is_one_line_with_a_monotonic_time(ward: PretendedWard) -> None:
+async def test_the_snapshot_is_one_line_with_a_monotonic_time(ward: PretendedWard) -> None:
     board = Board(ward, zone=ZONE, now_ns=ward.now_ns, monotonic_s=lambda: 12.3456, assets="x")
-    snapshot = board.snapshot()
+    snapshot = await board.snapshot()
     assert (snapshot.up_s, snapshot.clock, snapshot.stale_after_s) == (12.346, "03:00:00", 30.0)
-    assert b"\n" not in board.encoded()
+    assert b"\n" not in await board.encoded()
+
+
+async def test_others_run_while_a_large_ward_is_shown(ward: PretendedWard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(board_module, "PORTION_S", 0.0)
+    board = Board(ward, zone=ZONE, now_ns=ward.now_ns)
+    turns = 0
+    showing = asyncio.create_task(board.snapshot())
+    while not showing.done():
+        turns += 1
+        await asyncio.sleep(0)
+    assert (await showing).tiles == show_tiles(ward.tiles(), ward.alarms(), NOW_NS, ZONE)
+    assert turns > 2 * len(ward.beds)
 
 
 @given(st.lists(st.text(alphabet="0123456789-ab ²٣", max_size=6), max_size=8))
