@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -21,7 +21,7 @@ from ingest.influx.owed import Owed
 from ingest.influx.refill import Refill
 from ingest.influx.sender import Abandoned, Sender
 from ingest.influx.settling import Settling
-from ingest.influx.touched import Bucket, Touched
+from ingest.influx.touched import Bucket, Touch, Touched
 from ingest.store.rows import BUCKET_NS
 from vitals.columns import RecordKind, decode_block
 from vitals.errors import MalformedMessageError, RetryableError
@@ -30,7 +30,7 @@ from vitals.journal import Journal, Record
 
 LOOK_S: Final = 5.0  # how soon a bucket that is ripe is noticed
 SEEN_S: Final = 15.0  # within which a restart is noticed: added to the target's tail
-_PORTION_BYTES: Final = 4 << 20
+_PORTION_BYTES: Final = 1 << 20  # 20,000 readings: read at once, where alarms wait for it
 _BODY_BYTES: Final = 128 << 10  # some 1,000 lines of several patients in one POST, made in a tenth of a second
 
 _log: Final = structlog.get_logger(__name__)
@@ -102,16 +102,16 @@ class Rollups:
             await self._send(number, bucket)
             await self._keep(self._touched.holds_from())
 
-    def note(self, records: Sequence[Record]) -> None:
-        """Take note of what `records` changed."""
-        for record in records:
-            self._touched.note(record.sequence, _buckets(record), self._now_ns())
+    async def note(self, records: Sequence[Record]) -> None:
+        """Take note of what `records` changed; reading them would hold up alarms, so that is done in a thread."""
+        found = await asyncio.to_thread(touched_by, records)
+        self._touched.note(records[-1].sequence, found, self._now_ns())
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
     async def _note_on(self) -> None:
         async for records in follow(self._journal, self._touched.position, max_bytes=_PORTION_BYTES):
-            self.note(records)
+            await self.note(records)
             await self._pause(LOOK_S if len(records) < 100 else 0.0)
 
     async def _send_on(self) -> None:
@@ -150,16 +150,19 @@ class Rollups:
             _log.warning("cursor not moved", cursor=self._cursor, error=str(error))
 
 
-def _buckets(record: Record) -> Iterator[tuple[int, str]]:
-    """The `(bucket, patient)` that a record of readings touches."""
-    if record.kind != RecordKind.SAMPLES:
-        return
-    try:
-        block = decode_block(record.payload)
-    except MalformedMessageError:
-        return  # the forwarder counts it
-    buckets = block.rows["sampled_at_ns"] // BUCKET_NS
-    devices = len(block.devices) or 1
-    for pair in np.unique(buckets * devices + block.rows["device"]).tolist():
-        number, device = divmod(pair, devices)
-        yield number, block.patients[device]
+def touched_by(records: Sequence[Record]) -> dict[int, Touch]:
+    """The five-minute buckets, by number, that readings among `records` of the ingest journal belong to."""
+    found: dict[int, Touch] = {}
+    for record in records:
+        if record.kind != RecordKind.SAMPLES:
+            continue
+        try:
+            block = decode_block(record.payload)
+        except MalformedMessageError:
+            continue  # the forwarder counts it
+        buckets = block.rows["sampled_at_ns"] // BUCKET_NS
+        for number in np.unique(buckets).tolist():
+            devices = np.unique(block.rows["device"][buckets == number]).tolist()
+            patients = found.setdefault(number, Touch(record.sequence, set())).patients
+            patients.update(map(block.patients.__getitem__, devices))
+    return found

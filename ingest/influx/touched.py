@@ -7,15 +7,22 @@ after a restart the journal is read again from the first record that touched a b
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from ingest.store.rows import BUCKET_NS
 
 GRACE_NS: Final = 45 * 10**9  # after the end of a bucket: a little more than the store waits before it seals
 QUIET_NS: Final = 30 * 10**9  # of processing time since a bucket was first touched
 MOST_PAIRS: Final = 300_000  # buckets × patients remembered by name; beyond, a bucket is due for everybody
+
+
+class Touch(NamedTuple):
+    """What a run of journal records brought into one bucket: the first of them that did, and whose readings."""
+
+    first_position: int
+    patients: set[str]
 
 
 @dataclass(slots=True)
@@ -35,16 +42,17 @@ class Touched:
     position: int = 0  # the newest journal record that was looked at
     _pairs: int = 0
 
-    def note(self, position: int, found: Iterable[tuple[int, str]], now_ns: int) -> None:
-        """The record at `position` brought readings of these `(bucket, patient)`."""
+    def note(self, position: int, found: Mapping[int, Touch], now_ns: int) -> None:
+        """The records through `position` brought readings into these buckets, by their number."""
         self.position = max(self.position, position)
-        for number, patient in found:
-            bucket = self.buckets.setdefault(number, Bucket(position, now_ns))
-            if bucket.patients is None or patient in bucket.patients:
+        for number, touch in found.items():
+            bucket = self.buckets.setdefault(number, Bucket(touch.first_position, now_ns))
+            if bucket.patients is None:
                 continue
-            bucket.patients.add(patient)
-            self._pairs += 1
-            if self._pairs > MOST_PAIRS:
+            before = len(bucket.patients)
+            bucket.patients |= touch.patients
+            self._pairs += len(bucket.patients) - before
+            while self._pairs > MOST_PAIRS:
                 self._fold()
 
     def ripe(self, now_ns: int) -> list[int]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ingest.influx.delivery import Delivery
 from ingest.influx.settling import Settling
-from ingest.influx.touched import GRACE_NS, QUIET_NS, Touched
+from ingest.influx.touched import GRACE_NS, QUIET_NS, Touch, Touched
 from ingest.influx.verdicts import (
     LONGEST_RETRY_AFTER_S,
     LONGEST_RETRY_S,
@@ -186,7 +186,7 @@ def test_nothing_settles_before_its_delay(steps: list[tuple[float, bool]]) -> No
 
 def test_a_bucket_is_due_when_it_is_over_and_quiet() -> None:
     touched, end_ns = Touched(), BUCKET_NS
-    touched.note(7, [(0, "P-0001")], now_ns=end_ns - 10)
+    touched.note(7, {0: Touch(7, {"P-0001"})}, now_ns=end_ns - 10)
     assert touched.ripe(end_ns + GRACE_NS - 1) == []
     assert touched.ripe(end_ns + GRACE_NS) == [0]
     assert touched.holds_from() == 6
@@ -198,7 +198,7 @@ def test_a_bucket_is_due_when_it_is_over_and_quiet() -> None:
 def test_late_readings_make_a_bucket_due_again_once() -> None:
     touched, now_ns = Touched(), 100 * BUCKET_NS
     for position in range(1, 200):
-        touched.note(position, [(3, "P-0001"), (3, "P-0002")], now_ns)
+        touched.note(position, {3: Touch(position, {"P-0001", "P-0002"})}, now_ns)
     assert touched.ripe(now_ns + QUIET_NS - 1) == []
     assert touched.ripe(now_ns + QUIET_NS) == [3]
     assert touched.take(3).patients == {"P-0001", "P-0002"}
@@ -208,6 +208,7 @@ def test_late_readings_make_a_bucket_due_again_once() -> None:
 def test_too_many_patients_are_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ingest.influx.touched.MOST_PAIRS", 5)
     touched = Touched()
-    touched.note(1, [(1, f"P-{n}") for n in range(4)] + [(2, f"P-{n}") for n in range(4)], 0)
+    patients = {f"P-{n}" for n in range(4)}
+    touched.note(1, {1: Touch(1, set(patients)), 2: Touch(1, set(patients))}, 0)
     assert touched.buckets[1].patients is None
-    assert touched.buckets[2].patients == {f"P-{n}" for n in range(4)}
+    assert touched.buckets[2].patients == patients

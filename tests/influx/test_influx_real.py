@@ -309,7 +309,7 @@ async def test_rollups_are_sent_when_due_and_again_for_late_readings(influxd: In
     rollups = service.targets[0].rollups
     async with site.forwarding(site.service()):
         await site.store.reached(230)
-        rollups.note(site.journal.read(0))
+        await rollups.note(site.journal.read(0))
         await rollups.flush(site.now_ns)
         assert rollups.sent == 0, "noted a moment ago: more may be coming"
         await rollups.flush(site.now_ns + 60 * SECOND_NS)
@@ -322,7 +322,7 @@ async def test_rollups_are_sent_when_due_and_again_for_late_readings(influxd: In
         assert site.journal.cursor("influx:ward:rollups") == 230
         append(site.journal, range(200, 220), devices=2, late_s=700)
         await site.store.reached(250)
-        rollups.note(site.journal.read(230))
+        await rollups.note(site.journal.read(230))
         await rollups.flush(site.now_ns + 120 * SECOND_NS)
         again = rows(found_rollups(found), site.data.root, ask)
         assert again[3]["spo2_count"] > minutes[again[3]["time"]]["spo2_count"]
