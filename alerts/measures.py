@@ -155,7 +155,7 @@ class MeasureWatch:
         highest = self.looks.highest(streams, self._preset.falling.within_s)
         edges = np.where(highest > 0, highest - self._points[streams], _INERT)
         if awake := self.falls.keys() | self.areas.keys():
-            edges[np.isin(streams, list(awake))] = _AWAKE
+            edges[[stream in awake for stream in streams.tolist()]] = _AWAKE
         self._table.heed(streams, edges)
 
     def _judge_trends(self, streams: Indices, at_ns: Indices) -> None:

@@ -173,10 +173,14 @@ def judge_arrivals(
 
 def _judge_late(runs: Runs, newest_ns: Times, sampled_at_ns: Times) -> tuple[Mask, Times]:
     """Rows older than the newest before them in their run, (n,), and the newest of every run, (g,)."""
+    late = np.zeros(len(runs.order), np.bool_)
+    if len(runs.streams) == len(runs.order):  # one row of each stream, as in most commits
+        before_ns, at_ns = newest_ns[runs.streams, 0], sampled_at_ns[runs.order]
+        late[runs.order] = at_ns < before_ns
+        return late, np.maximum(at_ns, before_ns)
     laid = runs.lay(newest_ns, sampled_at_ns)
     distinct, rank = np.unique(laid, return_inverse=True)
     base = np.repeat(np.arange(len(runs.streams)) * len(distinct), runs.counts + 1)
     running = np.maximum.accumulate(rank + base) - base  # a maximum within each run: ranks of later runs are higher
-    late = np.zeros(len(runs.order), np.bool_)
     late[runs.order] = rank[runs.places] < running[runs.places - 1]
     return late, distinct[running[runs.heads + runs.counts]]

@@ -25,8 +25,9 @@ BESIDE_NS: Final = 5_000_000_000  # so far apart two readings may be to be compa
 TRUST_NS: Final = 10_000_000_000  # so long a verdict on the wave stands: it comes anew every 5 s
 
 #: Said by the device itself with certainty: nothing is bridged over it.
-_CERTAIN: Final = np.array([Reason.PROBE_OFF, Reason.DEVICE_FAULT], np.uint8)
-_VAGUE: Final = np.array([Reason.NO_READING, Reason.SEARCHING, Reason.POOR_SIGNAL], np.uint8)
+_REASONS: Final = np.arange(256)  # a reason is one byte
+_IS_CERTAIN: Final = np.isin(_REASONS, [Reason.PROBE_OFF, Reason.DEVICE_FAULT])
+_IS_VAGUE: Final = np.isin(_REASONS, [Reason.NO_READING, Reason.SEARCHING, Reason.POOR_SIGNAL])
 
 
 @dataclass(slots=True)
@@ -77,7 +78,7 @@ def doubt(state: Wearables, rows: Indices, own: Mask, spoken: Spoken) -> None:
     missing = np.isnan(spoken["value"])
     doubted = judged & ~missing & (state.trust[rows] >= Quality.DOUBTFUL)
     spoken["quality"][doubted] = np.maximum(spoken["quality"][doubted], np.uint8(Quality.DOUBTFUL))
-    off = judged & missing & (state.trust_reason[rows] == Reason.PROBE_OFF) & np.isin(spoken["reason"], _VAGUE)
+    off = judged & missing & (state.trust_reason[rows] == Reason.PROBE_OFF) & _IS_VAGUE[spoken["reason"]]
     spoken["reason"][off] = Reason.PROBE_OFF
 
 
@@ -94,7 +95,7 @@ def saturation(state: Wearables, rows: Indices, spoken: Spoken, heart_rate: Floa
         heart_rate=heart_rate,
         reason=spoken["reason"].copy(),
     )
-    certain = np.isnan(readings.spo2_pct) & np.isin(spoken["reason"], _CERTAIN)
+    certain = np.isnan(readings.spo2_pct) & _IS_CERTAIN[spoken["reason"]]
     part.good_at_ns[certain] = 0
     found = oxygen.advance(part, readings, at_ns)
     put_back(state.oxygen, rows, part)

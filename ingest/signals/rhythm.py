@@ -259,6 +259,9 @@ class LiveFlags:
 
 def live_flags(state: LiveState, streams: Indices, times_ns: Times, rr_ms: Floats) -> LiveFlags:
     """Flag intervals in arrival order, all (n,), of any streams. A lapse starts a stream afresh; NaN is flagged."""
+    if not len(streams):  # most commits bring none
+        nothing = np.zeros((0, _HISTORY))
+        return LiveFlags(np.zeros(0, np.bool_), streams, nothing.astype(np.int64), nothing)
     runs = Runs.of(streams, _HISTORY)
     times, raw = runs.lay(state.times_ns, times_ns), runs.lay(state.rr_ms, rr_ms)
     inside = (raw >= RANGE_MS[0]) & (raw <= RANGE_MS[1])
