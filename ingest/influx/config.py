@@ -12,6 +12,7 @@
     keep_days = 30                      # optional: readings; what is older is not sent
     keep_rollup_days = 400              # optional: minutes and quarters of an hour
     snippets = true                     # optional: pulse waves around alarms
+    drain_lines_per_s = 60000           # optional: how fast a backlog is sent at most
 
 TLS is demanded; `allow_http = true` does without it, for a database on the same machine or a network of its own.
 """
@@ -30,6 +31,7 @@ from ingest.influx.line_protocol import Precision
 from vitals.errors import ConfigurationError
 
 TAIL_S: Final = 60.0  # VictoriaMetrics flushes every 5 s; a slow disk may take several times as long
+DRAIN_LINES_PER_S: Final = 60_000  # an hour of 2,000 a second in two minutes; a database of one core takes little more
 Days = Annotated[float, Meta(gt=0, le=36_500)]
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,32}\Z")
 
@@ -44,7 +46,10 @@ class Kind(StrEnum):
 
 
 class Target(Struct, frozen=True, forbid_unknown_fields=True):
-    """One database. `token_file`: for influx1 it holds `user:password`. `tail_s`: see `ingest.influx.settling`."""
+    """One database. `token_file`: for influx1 it holds `user:password`. `tail_s`: see `ingest.influx.settling`.
+
+    `drain_lines_per_s`: readings, live ones included; a site that makes more than half as many raises it.
+    """
 
     name: str
     kind: Kind
@@ -60,6 +65,7 @@ class Target(Struct, frozen=True, forbid_unknown_fields=True):
     keep_days: Days | None = None
     keep_rollup_days: Days | None = None
     tail_s: Annotated[float, Meta(ge=5, le=240)] = TAIL_S
+    drain_lines_per_s: Annotated[int, Meta(ge=1_000)] = DRAIN_LINES_PER_S
 
     @property
     def precision(self) -> Precision:

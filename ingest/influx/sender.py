@@ -13,15 +13,17 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, Protocol
+from functools import partial
+from typing import Final, Protocol, TypeVar
 
 import structlog
 
 from ingest.influx.config import Target
 from ingest.influx.delivery import Delivery
 from ingest.influx.line_protocol import LINES_PER_BODY, probe_line
-from ingest.influx.making import Making
+from ingest.influx.making import Making, Pace
 from ingest.influx.verdicts import Action, Answer, Backoff, Verdict, judge, refuses_everything
 from ingest.poison import PoisonStore
 from ingest.validate import Poison
@@ -29,10 +31,12 @@ from vitals.errors import ConfigurationError, PermanentError, RetryableError
 
 FEWEST_LINES: Final = 50  # per POST, however often it was too much at once
 IN_FLIGHT: Final = 2  # POSTs at once: one is on its way while the target works on the other
+REQUESTS: Final = 12  # of one target at once: two of readings, alarms, rollups, waves, beds each, and its life twice
 TOPIC: Final = "influx/"  # of kept poison, before the target's name
 REASON: Final = "refused_by_database"
 
 _log: Final = structlog.get_logger(__name__)
+_Answered = TypeVar("_Answered")
 
 
 class Writes(Protocol):
@@ -97,6 +101,7 @@ class Sender:
         self._monotonic = monotonic
         self._pause = pause
         self._takes = asyncio.Event()
+        self._threads = ThreadPoolExecutor(REQUESTS, thread_name_prefix=f"influx {client.target.name}")
 
     async def send(self, body: bytes, place: str = "", *, abandon: Callable[[], bool] = lambda: False) -> int:
         """Make `body` durable at the target; how many lines it accepted. Raises `Abandoned` before a wait if asked."""
@@ -124,11 +129,20 @@ class Sender:
         return delivery.accepted
 
     async def send_all(
-        self, bodies: Iterable[bytes], place: str = "", *, abandon: Callable[[], bool] = lambda: False
+        self,
+        pieces: Iterable[bytes],
+        place: str = "",
+        *,
+        abandon: Callable[[], bool] = lambda: False,
+        least_bytes: int = 1,
+        pace: Pace | None = None,
     ) -> int:
-        """`send` each of `bodies`, `IN_FLIGHT` at a time; how many lines were accepted."""
+        """`send` all `pieces`, `IN_FLIGHT` bodies at a time; how many lines were accepted.
+
+        `least_bytes`, `pace`: how `ingest.influx.making.Making` makes bodies of them.
+        """
         accepted: list[int] = []
-        making = Making(bodies)
+        making = Making(pieces, least_bytes=least_bytes, pace=pace)
 
         async def work() -> None:
             while (body := await making.next()) is not None:
@@ -143,10 +157,18 @@ class Sender:
             raise failed.exceptions[0] from None  # each says enough by itself, and callers know it
         return sum(accepted)
 
+    async def ask(self, request: Callable[[], _Answered]) -> _Answered:
+        """Wait for a blocking request to the target, in threads of its own.
+
+        A database that accepts connections and never answers holds them for half a minute each: in the threads that all
+        share, commits of readings would wait for it.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._threads, request)
+
     # -- inside ------------------------------------------------------------------------------------------------------
 
     async def _post(self, part: bytes, place: str) -> Verdict:
-        answer = await asyncio.to_thread(self._client.write, part, place)
+        answer = await self.ask(partial(self._client.write, part, place))
         self.traffic.posts += 1
         return judge(answer, self._now_ns())
 

@@ -49,6 +49,7 @@ def test_a_target_and_what_follows_from_its_kind() -> None:
         ({"name": '"a b"'}, "letters"),
         ({"tokn_file": '"x"'}, "tokn_file"),
         ({"tail_s": "1"}, "tail_s"),
+        ({"drain_lines_per_s": "10"}, "drain_lines_per_s"),
         ({"keep_days": "0"}, "keep_days"),
     ],
 )

@@ -9,8 +9,10 @@ from email.utils import format_datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from influx_world import SECOND_NS, START_NS, second
 
 from ingest.influx.delivery import Delivery
+from ingest.influx.rollups import touched_by
 from ingest.influx.settling import Settling
 from ingest.influx.touched import GRACE_NS, QUIET_NS, Touch, Touched
 from ingest.influx.verdicts import (
@@ -26,6 +28,8 @@ from ingest.influx.verdicts import (
     retry_after_s,
 )
 from ingest.store.rows import BUCKET_NS
+from vitals.columns import RecordKind, encode_block
+from vitals.journal import Record
 
 NOW_NS = 1_767_225_600_000_000_000
 
@@ -212,3 +216,15 @@ def test_too_many_patients_are_everybody(monkeypatch: pytest.MonkeyPatch) -> Non
     touched.note(1, {1: Touch(1, set(patients)), 2: Touch(1, set(patients))}, 0)
     assert touched.buckets[1].patients is None
     assert touched.buckets[2].patients == patients
+
+
+def test_what_records_touched_is_found_whatever_else_stands_between_them() -> None:
+    boundary_s = BUCKET_NS // SECOND_NS
+    payloads = [encode_block(second(boundary_s - 1, 2)), b"garbage", encode_block(second(boundary_s, 3))]
+    records = [Record(7 + n, RecordKind.SAMPLES, START_NS, payload) for n, payload in enumerate(payloads)]
+    found = touched_by([Record(6, RecordKind.STATUS, START_NS, b"{}"), *records])
+    first = START_NS // BUCKET_NS
+    assert found == {
+        first: Touch(7, {"P-0000", "P-0001"}),
+        first + 1: Touch(9, {"P-0000", "P-0001", "P-0002"}),
+    }

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from influx_world import Pauses, second
 
 from ingest.influx.line_protocol import Precision, vitals_lines
-from ingest.influx.making import SHARE, Making
+from ingest.influx.making import SHARE, Making, Pace
 
 
 async def test_several_ask_and_each_body_is_given_once_in_order() -> None:
@@ -47,6 +50,35 @@ async def test_no_body_is_made_before_it_is_asked_for() -> None:
     making = Making(noted())
     await making.next()
     assert made == [0]
+
+
+async def test_pieces_are_joined_to_bodies_with_a_rest_after_each(pauses: Pauses) -> None:
+    making = Making([b"a\n", b"", b"b\n", b"c\n", b"d\n", b"e\n"], least_bytes=4, rest=pauses)
+    assert [await making.next() for _ in range(4)] == [b"a\nb\n", b"c\nd\n", b"e\n", None]
+    assert len(pauses.seconds) == 8, "each of six pieces, and twice to see that there is none"
+
+
+@given(bodies=st.lists(st.integers(1, 5_000), min_size=1, max_size=60), stall_s=st.floats(0.0, 20.0))
+def test_a_pace_is_kept_over_any_longer_time(bodies: list[int], stall_s: float) -> None:
+    clock = [100.0]
+    pace = Pace(10_000, monotonic=lambda: clock[0])
+    clock[0] += stall_s
+    began_s, made = clock[0], 0
+    for lines in bodies:
+        clock[0] += pace.wait_s()
+        pace.made(lines)
+        made += lines
+        until_s = clock[0] + pace.wait_s()
+        assert made <= 10_000 * (until_s - began_s + 0.25) + 1, "however long nothing was sent before"
+    assert made >= 10_000 * (until_s - began_s) - 1, "and nobody waits longer than that takes"
+
+
+async def test_bodies_wait_for_their_pace(pauses: Pauses) -> None:
+    pace = Pace(1_000, monotonic=lambda: 5.0)
+    making = Making([b"x\n" * 2_000, b"x\n" * 500, b"x\n"], pace=pace, rest=pauses)
+    while await making.next() is not None:
+        pass
+    assert pauses.seconds == pytest.approx([0.0, 2.0, 2.5, 2.501], abs=0.01)
 
 
 def test_lines_are_made_body_by_body() -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from certificates import self_signed, served_with
-from influx_world import Pauses, client_of, numbered, sender_of, target
+from influx_world import SITE, Pauses, client_of, numbered, sender_of, target
 from scripted_database import Reply, ScriptedDatabase
 
 from ingest.influx.client import Client, read_token
 from ingest.influx.config import Kind
-from ingest.influx.sender import FEWEST_LINES, REASON, Abandoned
-from ingest.influx.verdicts import STOPPED_RETRY_S, NoAnswer
+from ingest.influx.sender import FEWEST_LINES, REASON, Abandoned, Sender
+from ingest.influx.verdicts import STOPPED_RETRY_S, Answer, NoAnswer
 from ingest.poison import newest_first
 from vitals.errors import ConfigurationError, PermanentError
 from vitals.journal import Journal
@@ -271,3 +273,33 @@ def test_missing_files_are_told_before_anything_runs(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("t")
     with pytest.raises(ConfigurationError, match="ca_file"):
         Client(target("http://127.0.0.1:1", ca_file="none.pem"), tmp_path)
+
+
+class Mute:
+    """A database that accepts a connection and says nothing until it is let."""
+
+    def __init__(self) -> None:
+        self.target = target("http://localhost:1", Kind.INFLUX1)
+        self.asked = threading.Semaphore(0)
+        self.let = threading.Event()
+
+    def write(self, body: bytes, place: str = "") -> Answer:
+        self.asked.release()
+        assert self.let.wait(30.0)
+        return Answer(204)
+
+    def renew(self) -> None:
+        """It has no secrets."""
+
+
+async def test_a_database_that_never_answers_takes_no_thread_from_the_commits(pauses: Pauses) -> None:
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
+    mute = Mute()
+    sender = Sender(mute, SITE, None, pause=pauses)
+    async with asyncio.TaskGroup() as group:
+        sent = [group.create_task(sender.send(line)) for line in numbered(6)]
+        await asyncio.to_thread(lambda: [mute.asked.acquire(timeout=30.0) for _ in sent])
+        assert not any(task.done() for task in sent)
+        assert await asyncio.to_thread(lambda: "committed") == "committed"
+        mute.let.set()
+    assert [task.result() for task in sent] == [1] * 6
