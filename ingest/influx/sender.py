@@ -31,7 +31,7 @@ from vitals.errors import ConfigurationError, PermanentError, RetryableError
 
 FEWEST_LINES: Final = 50  # per POST, however often it was too much at once
 IN_FLIGHT: Final = 2  # POSTs at once: one is on its way while the target works on the other
-REQUESTS: Final = 12  # of one target at once: two of readings, alarms, rollups, waves, beds each, and its life twice
+REQUESTS: Final = 15  # of one target at once: two of each of six kinds of lines, and three for its life
 TOPIC: Final = "influx/"  # of kept poison, before the target's name
 REASON: Final = "refused_by_database"
 

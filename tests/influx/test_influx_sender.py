@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from certificates import self_signed, served_with
-from influx_world import SITE, Pauses, client_of, numbered, sender_of, target
+from influx_world import SITE, START_NS, Pauses, client_of, numbered, sender_of, target
 from scripted_database import Reply, ScriptedDatabase
 
 from ingest.influx.client import Client, read_token
 from ingest.influx.config import Kind
+from ingest.influx.encoding import Encoded
+from ingest.influx.forwarder import Forwarder
+from ingest.influx.line_protocol import Lines
 from ingest.influx.sender import FEWEST_LINES, REASON, Abandoned, Sender
 from ingest.influx.verdicts import STOPPED_RETRY_S, Answer, NoAnswer
 from ingest.poison import newest_first
 from vitals.errors import ConfigurationError, PermanentError
-from vitals.journal import Journal
+from vitals.journal import Journal, Record
 
 BODY = b"".join(numbered(20))
 
@@ -303,3 +307,32 @@ async def test_a_database_that_never_answers_takes_no_thread_from_the_commits(pa
         assert await asyncio.to_thread(lambda: "committed") == "committed"
         mute.let.set()
     assert [task.result() for task in sent] == [1] * 6
+
+
+async def test_while_behind_the_cursor_is_committed_once_a_second(
+    double: ScriptedDatabase, journal: Journal, tmp_path: Path, pauses: Pauses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.influx.forwarder.PORTION", 1)
+    clock, moves, move = [5.0], list[int](), journal.move
+
+    def noted(name: str, position: int) -> None:
+        moves.append(position)
+        move(name, position)
+
+    monkeypatch.setattr(journal, "move", noted)
+
+    def encode(records: Sequence[Record], _lines_per_body: int) -> Encoded:
+        clock[0] += 0.4
+        return Encoded(Lines([record.payload for record in records], len(records)))
+
+    for line in numbered(6):
+        journal.append([(1, line)], now_ns=START_NS)
+    with client_of(target(double.url), tmp_path) as client:
+        sender = sender_of(client, None, pauses)
+        forwarder = Forwarder(journal, "influx:ward", encode, sender, monotonic=lambda: clock[0], pause=pauses)
+        running = asyncio.create_task(forwarder.run())
+        await forwarder.reached(6)
+        running.cancel()
+        await asyncio.wait([running])
+    assert moves == [0, 1, 4, 6], "at the beginning, a second later, and at once when nothing waits any more"
+    assert sorted(double.lines) == sorted(numbered(6))
