@@ -8,7 +8,7 @@ from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 
 from frame import board
 from languages import M_SITE, SITE, Language, Place, Query
-from meanings import CLOCKS, PRESENCES, number, words
+from meanings import CLOCKS, PRESENCES, narrow, number, words
 from panels import Panel, Rows, bands, chart, grid, numbers
 
 _COLUMNS = {
@@ -94,16 +94,12 @@ def _state(language: Language) -> Any:
                 order=("gateway", "Presence", "What to do", "Problems", "Waiting", "Lost", "Clock", "Clock error",
                        "Held", "Wearables", "Told"))  # fmt: skip
     overrides = {
-        "What to do": [DynamicConfigValue("custom.width", 430)],
+        "What to do": [narrow(400)],
         "Told": [DynamicConfigValue("unit", "dateTimeFromNow")],
         "Presence": words(PRESENCES),
         "Clock": words(CLOCKS),
-        "Clock error": number("ms", 1),
-        "Waiting": number("short"),
-        "Lost": number("short"),
-        "Held": number("short"),
-        "Wearables": number("short"),
-        "Problems": number("short"),
+        "Clock error": [*number("ms", 1), narrow(105)],
+        **{name: [*number("short"), narrow(90)] for name in ("Waiting", "Lost", "Held", "Wearables", "Problems")},
     }
     about = (
         "Each gateway's own last word of the last day. 'Waiting': messages without a receipt; 'Lost': given up by a "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from alerts.events import Priority
+from alerts.events import Priority, Transition
 from alerts.notify.catalogue import ENGLISH
 from alerts.station.words import condition
 from grafana_foundation_sdk.models.dashboard import (
@@ -75,19 +75,36 @@ PRIORITIES: Final = _mapping(dict(_PRIORITIES), "no open alarm")
 PRESENCES: Final = _mapping(dict(_PRESENCES), "○ never heard")
 CLOCKS: Final = _mapping(dict(_CLOCKS), "○ not told")
 OPEN: Final = _mapping(dict(_PRIORITIES) | {0: ("closed", "transparent")}, "closed")  # of the band of an alarm
+TRANSITIONS: Final = [
+    ValueMap(
+        options={
+            Transition.ESCALATED.value: ValueMappingResult(text="priority raised"),
+            Transition.DE_ESCALATED.value: ValueMappingResult(text="priority lowered"),
+            Transition.REMINDED.value: ValueMappingResult(text="called again"),
+            Transition.WIDENED.value: ValueMappingResult(text="about more"),
+            Transition.ANNOTATED.value: ValueMappingResult(text="found afterwards"),
+            Transition.DISPROVED.value: ValueMappingResult(text="disproved afterwards"),
+        }
+    )
+]
 CONDITIONS: Final = [
     ValueMap(options={name: ValueMappingResult(text=condition(name)) for name in sorted(ENGLISH.conditions)})
 ]
 MISSING: Final = _mapping({}, "– see why")
 
 
-def words(mappings: list[ValueMapping]) -> list[DynamicConfigValue]:
-    """Properties of a table's column that shows words on their colour."""
+def words(mappings: list[ValueMapping], width: int = 150) -> list[DynamicConfigValue]:
+    """Properties of a table's column that shows words in their colour."""
     return [
         DynamicConfigValue("mappings", mappings),
         DynamicConfigValue("custom.cellOptions", {"type": "color-text"}),
-        DynamicConfigValue("custom.width", 150),
+        DynamicConfigValue("custom.width", width),
     ]
+
+
+def narrow(width: int) -> DynamicConfigValue:
+    """A table's column of short words: on a phone the first columns have to fit."""
+    return DynamicConfigValue("custom.width", width)
 
 
 def number(unit: str, decimals: int = 0, *, told: bool = False) -> list[DynamicConfigValue]:
@@ -98,4 +115,9 @@ def number(unit: str, decimals: int = 0, *, told: bool = False) -> list[DynamicC
 
 def condition_words() -> list[DynamicConfigValue]:
     """Properties of a table's column of alarm conditions: as nurses say them."""
-    return [DynamicConfigValue("mappings", CONDITIONS), DynamicConfigValue("custom.width", 190)]
+    return [DynamicConfigValue("mappings", CONDITIONS), narrow(190)]
+
+
+def condition_names() -> dict[str, list[DynamicConfigValue]]:
+    """The same for series that are named after a condition."""
+    return {name: [DynamicConfigValue("displayName", condition(name))] for name in sorted(ENGLISH.conditions)}

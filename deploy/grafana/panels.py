@@ -30,6 +30,8 @@ from grafana_foundation_sdk.models.dashboard import (
     DynamicConfigValue,
     FieldColorModeId,
     GridPos,
+    Threshold,
+    ThresholdsMode,
     ValueMapping,
 )
 
@@ -125,8 +127,11 @@ def numbers(panel: Panel, language: Language, color: str = "") -> Any:
     colored = color or panel.mappings
     builder = stat.Panel().color_mode(BigValueColorMode.VALUE if colored else BigValueColorMode.NONE)
     builder = builder.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
-    if color:
-        builder = builder.color_scheme(dashboard.FieldColor().mode(FieldColorModeId.FIXED).fixed_color(color))
+    if color:  # of one and more only: "none" in red would look like an alarm
+        steps = [Threshold(value=None, color="text"), Threshold(value=1, color=color)]
+        limits = dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps)
+        builder = builder.thresholds(limits)
+        builder = builder.color_scheme(dashboard.FieldColor().mode(FieldColorModeId.THRESHOLDS))
     return panel.dress(builder, language)
 
 
@@ -160,7 +165,8 @@ class Rows:
     """The questions behind a table: InfluxQL names its columns itself; MetricsQL has one question for each column.
 
     `key`: the tags that make a row, the first of them joins the answers. `told`: name of the column for the time of
-    InfluxQL answer number `answer`. `hidden`: columns that nobody has to see. `order`: the columns from the left.
+    InfluxQL answer number `answer`. `hidden`: columns that nobody has to see, where there are any. `order`: the
+    columns from the left.
     """
 
     key: tuple[str, ...]
@@ -207,7 +213,7 @@ def _columns(rows: Rows, asked: int, language: Language) -> dict[str, object]:
         values = {name: f"Value #{letter}" if asked > 1 else "Value" for name, letter in letters.items()}
         renamed = {value: name for name, value in values.items() if name not in rows.hidden}
         spare = ["__name__", "db", "transition", "kind", "number", "site"]
-        hidden = tuple(values[name] for name in rows.hidden)
+        hidden = tuple(values[name] for name in rows.hidden if name in values)
     excluded = [name for name in (*times, *spare, *hidden) if name not in renamed and name not in rows.key]
     original = {name: value for value, name in renamed.items()}
     places = {original.get(name, name): place for place, name in enumerate(rows.order)}

@@ -15,7 +15,7 @@ from vitals.model import VITAL_BY_NAME, VITALS
 
 from frame import board
 from languages import BEST, M_BEST, M_PATIENT, PATIENT, Language, Place, Query
-from meanings import OPEN, PRIORITIES, QUALITIES, REASONS, condition_words, number, words
+from meanings import OPEN, PRIORITIES, QUALITIES, REASONS, TRANSITIONS, condition_names, condition_words, number, words
 from open_alarms import open_by_priority
 from panels import GAP_S, Panel, Rows, bands, chart, grid, names, numbers
 
@@ -97,20 +97,20 @@ def _now(language: Language) -> list[Any]:
     shown = []
     for index, vital in enumerate(("heart_rate", "spo2", "resp_rate")):
         value = Query(
-            f'SELECT last("{vital}") FROM "vitals" WHERE time > now() - 1m AND {PATIENT} AND {BEST}',
-            f"max(last_over_time(vitals_{vital}{{{M_PATIENT},{M_BEST}}}[1m]))",
+            f'SELECT last("{vital}") FROM "vitals" WHERE time > now() - {GAP_S}s AND {PATIENT} AND {BEST}',
+            f"max(last_over_time(vitals_{vital}{{{M_PATIENT},{M_BEST}}}[{GAP_S}s]))",
             _label(vital), table=True,
         )  # fmt: skip
-        about = f"{_label(vital)}, the best value of the last minute, whatever time the board shows."
+        about = f"{_label(vital)}, the best value, {GAP_S} s old at most, whatever time the board shows."
         panel = Panel(f"{_short(vital)} now", about, _unit(vital), (3 + index * 7, 0, 3, 5), [value], "– see why →", 0)
         shown.append(numbers(panel, language))
         why = Query(
-            f'SELECT last("{vital}_reason") FROM "vitals" WHERE time > now() - 1d AND {PATIENT} AND {BEST}',
-            f"max(last_over_time(vitals_{vital}_reason{{{M_PATIENT},{M_BEST}}}[1d]))",
+            f'SELECT last("{vital}_reason") FROM "vitals" WHERE time > now() - {GAP_S}s AND {PATIENT} AND {BEST}',
+            f"max(last_over_time(vitals_{vital}_reason{{{M_PATIENT},{M_BEST}}}[{GAP_S}s]))",
             "why", table=True,
         )  # fmt: skip
-        about = f"Whether the last word about {_label(vital)} was a value, and if not, why. Of the last day."
-        nothing = "nothing told for a day"
+        about = f"Whether the last word about {_label(vital)} was a value, and if not, why; {GAP_S} s old at most."
+        nothing = "nothing told now"
         panel = Panel(f"{_short(vital)}: valid?", about, "short", (6 + index * 7, 0, 4, 5), [why], nothing, 0, REASONS)
         shown.append(numbers(panel, language))
     return shown
@@ -177,7 +177,8 @@ def _alarm_bands(language: Language) -> Any:
         "When which alarm was open, from its raising to its end, by its priority. What was raised before the time that "
         "is shown begins later here."
     )
-    panel = Panel("Alarms", about, "short", (0, 21, 24, 6), [asked], "No alarm in this time.", mappings=OPEN)
+    panel = Panel("Alarms", about, "short", (0, 21, 24, 6), [asked], "No alarm in this time.", mappings=OPEN,
+                  overrides=condition_names())  # fmt: skip
     return bands(panel, language)
 
 
@@ -234,6 +235,7 @@ def _alarms(language: Language) -> Any:
     )
     overrides = {
         "condition": condition_words(),
+        "transition": [DynamicConfigValue("mappings", TRANSITIONS)],
         "Priority": words(PRIORITIES),
         "When": [DynamicConfigValue("unit", "dateTimeAsLocal")],
         "Value": number("short", 1),

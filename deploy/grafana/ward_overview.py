@@ -9,7 +9,7 @@ from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 
 from frame import board, uid
 from languages import BEST, M_BEST, M_PATIENT, M_SITE, PATIENT, SITE, Language, Place, Query
-from meanings import PRIORITIES, REASONS, condition_words, number, words
+from meanings import PRIORITIES, REASONS, condition_words, narrow, number, words
 from open_alarms import open_influxql, open_metricsql
 from panels import GAP_S, Panel, Rows, bands, chart, grid, numbers
 
@@ -54,15 +54,15 @@ def _counts(language: Language) -> list[Any]:
 def _last(vital: str) -> str:
     return (
         f'SELECT last("{vital}_reason") AS "{_VITALS[vital]}: why", "{vital}" AS "{_VITALS[vital]}" '
-        f'FROM "vitals" WHERE time > now() - 1d AND {PATIENT} AND {BEST} GROUP BY "patient"'
+        f'FROM "vitals" WHERE time > now() - {GAP_S}s AND {PATIENT} AND {BEST} GROUP BY "patient"'
     )
 
 
 def _worst_first(language: Language) -> Any:
     metrics: dict[str, tuple[str, Place]] = {}
     for vital, label in _VITALS.items():
-        why = f"max(last_over_time(vitals_{vital}_reason{{{M_PATIENT},{M_BEST}}}[1d])) by (patient)"
-        value = f"max(last_over_time(vitals_{vital}{{{M_PATIENT},{M_BEST}}}[1d])) by (patient)"
+        why = f"max(last_over_time(vitals_{vital}_reason{{{M_PATIENT},{M_BEST}}}[{GAP_S}s])) by (patient)"
+        value = f"max(last_over_time(vitals_{vital}{{{M_PATIENT},{M_BEST}}}[{GAP_S}s])) by (patient)"
         metrics |= {f"{label}: why": (why, Place.READINGS)}
         metrics |= {label: (f"{value} if ({why} == 0)", Place.READINGS)}
     told = f"max(tlast_over_time(vitals_spo2_reason{{{M_PATIENT},{M_BEST}}}[1d])) by (patient) * 1000"
@@ -75,6 +75,11 @@ def _worst_first(language: Language) -> Any:
             (
                 f'SELECT last("occupied") AS "Here" FROM "bed" WHERE time > now() - 11m AND {PATIENT} '
                 'GROUP BY "patient", "bed"',
+                Place.READINGS,
+            ),
+            (
+                f'SELECT last("spo2_reason") AS "Heard" FROM "vitals" WHERE time > now() - 1d AND {PATIENT} AND {BEST} '
+                'GROUP BY "patient"',
                 Place.READINGS,
             ),
             *((_last(vital), Place.READINGS) for vital in _VITALS),
@@ -92,21 +97,22 @@ def _worst_first(language: Language) -> Any:
         },
         told="Told",
         answer=2,
-        hidden=("Here",),
-        order=("bed", "patient", "Worst alarm", *columns, "Told"),
+        hidden=("Here", "Heard"),
+        order=("bed", "patient", "Worst alarm", "Told", *columns),
     )
     link = DynamicConfigValue("links", [_to_patient(language), _TO_STATION])
     overrides = {
-        "patient": [link],
-        "Told": [DynamicConfigValue("unit", "dateTimeFromNow")],
-        "Worst alarm": words(PRIORITIES),
+        "bed": [narrow(75)],
+        "patient": [link, narrow(100)],
+        "Told": [DynamicConfigValue("unit", "dateTimeFromNow"), narrow(130)],
+        "Worst alarm": words(PRIORITIES, 125),
     }
     for vital, label in _VITALS.items():
         overrides |= {label: number(_UNITS[vital], told=True), f"{label}: why": words(REASONS)}
     about = (
-        "Best values of each patient. 'Told' is the age of the last word about SpO₂; a missing value says why beside "
-        "it. Without a bed: not on the ward's list now. Sorted by the highest open alarm. A click on a patient opens "
-        "the patient's board."
+        f"Best values of each patient, {GAP_S} s old at most; a missing value says why beside it, and 'Told' is the "
+        "age of the last word about SpO₂ within a day. Without a bed: not on the ward's list now. Sorted by the "
+        "highest open alarm. A click on a patient opens the patient's board."
     )
     panel = Panel("Patients, worst first", about, "short", (0, 4, 24, 10), overrides=overrides)
     return grid(panel, rows, language, sort="Worst alarm", descending=True)
@@ -129,11 +135,12 @@ def _open_alarms(language: Language) -> Any:
             Place.READINGS,
         )],
         {"Since": (f"{open_metricsql(M_SITE)} * 1000", Place.READINGS)},
-        told="Since", order=("Bed", "patient", "Priority", "condition", "Value", "Limit", "device", "gateway", "Since"),
+        told="Since", order=("Bed", "Priority", "condition", "patient", "Value", "Limit", "device", "gateway", "Since"),
     )  # fmt: skip
     overrides = {
         "condition": condition_words(),
-        "Priority": words(PRIORITIES),
+        "Bed": [narrow(75)],
+        "Priority": words(PRIORITIES, 125),
         "Since": [DynamicConfigValue("unit", "dateTimeFromNow")],
         "Value": number("short", 1),
         "Limit": number("short", 1),
@@ -144,7 +151,8 @@ def _open_alarms(language: Language) -> Any:
         "Acknowledge them on the station page."
     )
     panel = Panel("Open alarms", about, "short", (0, 14, 24, 8), (), "No open alarm.", overrides=overrides)
-    return grid(panel, rows, language, sort="Since", descending=True, join=False)
+    by = "Priority" if language is Language.INFLUXQL else "Since"
+    return grid(panel, rows, language, sort=by, descending=True, join=False)
 
 
 def _courses(language: Language) -> list[Any]:
