@@ -30,8 +30,7 @@ class Sample(NamedTuple):
     quality: int
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """One sample, in the words of the rules. `source`: see `alerts.streams.STATE_DTYPE`; -1 when not known."""
 
     at_ns: int

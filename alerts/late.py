@@ -9,7 +9,7 @@ outage (`alerts.history`). One that came before, or for which it is too late, ch
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from alerts.alarms import AlarmBook
 from alerts.annotations import annotate
@@ -110,7 +110,7 @@ class LateSamples:
                 tracker = Tracker.of(rule) if now.trackers is None else now.trackers[index]
                 last = None if differences[index].first and not tracker.level else _last([sample, *place.after], rule)
                 for reading in filter(None, (differences[index].first, last)):
-                    told = replace(reading, live=now_ns - reading.at_ns <= LIVE_WINDOW_NS)
+                    told = reading._replace(live=now_ns - reading.at_ns <= LIVE_WINDOW_NS)
                     self._walk.tell(stream, rule, tracker, told)
 
     def _retrace(self, stream: int, place: _Place) -> Retrace:
