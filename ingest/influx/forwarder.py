@@ -33,6 +33,8 @@ LIFE_EVERY_S: Final = 5.0  # how soon a restart of a target that forgets is noti
 FIRST_RETRY_S: Final = 1.0
 _HIDDEN: Final = "hidden"  # the life of a target that does not name it
 
+Encode = Callable[[Sequence[Record], int], Encoded]  # records and the most lines of one body → lines
+
 _log: Final = structlog.get_logger(__name__)
 
 
@@ -58,17 +60,16 @@ async def _at_once(_records: Sequence[Record]) -> None:
 class Forwarder:
     """Keeps one target up with one journal, under a cursor of its own.
 
-    `encode`: records and the most lines of one body → lines. `ready`: waits until they can be encoded. `life`: names
-    the life of a target whose answers are not durable, blocking. `crowded`: whether this cursor keeps the journal from
-    taking in more; `let_go`: what is to be done then with the position reached, instead of waiting on; it returns the
-    position to go on from.
+    `ready`: waits until records can be encoded. `life`: names the life of a target whose answers are not durable,
+    blocking. `crowded`: whether this cursor keeps the journal from taking in more; `let_go`: what is to be done then
+    with the position reached, instead of waiting on; it returns the position to go on from.
     """
 
     def __init__(
         self,
         journal: Journal,
         cursor: str,
-        encode: Callable[[Sequence[Record], int], Encoded],
+        encode: Encode,
         sender: Sender,
         *,
         ready: Callable[[Sequence[Record]], Awaitable[None]] = _at_once,

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from ingest.influx.ahead import Ahead
 from ingest.influx.client import Client
 from ingest.influx.config import Target
 from ingest.influx.encoding import Encoded, encode_records
@@ -103,6 +104,7 @@ class TargetService:
             crowded=partial(self.owed.crowded, self.cursor),
             let_go=partial(self.owed.let_go, self.cursor),
         )
+        self.ahead = self._ahead()
         self.alarms = Forwarder(sources.alarms, self.cursor, self._encode_alarms, self.sender, life=self.client.life)
         self.snippets = self._snippets(cursor_of(target.name, SNIPPETS))
         self.rollups = Rollups(
@@ -124,6 +126,7 @@ class TargetService:
                 ("alarms", self.alarms.run()),
                 ("rollups", self.rollups.run()),
                 *((("snippets", self.snippets.run()),) if self.snippets else ()),
+                *((("ahead", self.ahead.run()),) if self.ahead else ()),
                 ("owed", self._pay_on()),
                 ("beds", self._tell_beds()),
             ):
@@ -161,6 +164,12 @@ class TargetService:
 
     def _encode_alarms(self, records: Sequence[Record], lines_per_body: int) -> Encoded:
         return self._sources.encode_alarms(records, self._sources.site, self.target.precision, lines_per_body)
+
+    def _ahead(self) -> Ahead | None:
+        """What is new before what waited, unless the target would keep those lines twice."""
+        if self.target.settle_s:
+            return None
+        return Ahead(self._sources.journal, self._encode, self.sender, lambda: self.readings.lag(self._now_ns())[1])
 
     def _snippets(self, cursor: str) -> Forwarder | None:
         """The pulse waves around alarms, when they are wanted."""
