@@ -7,8 +7,8 @@ The real server (endpoint, store, alarms, station page, forwarder) runs in a pro
 beside a real InfluxDB 1.6.7. Four phases are measured: `before`, the database up, in a folder of its own; `outage`, it
 is down and an hour of readings waits for it (piled up by volume: journalled and stored with the times of the past hour
 before the server starts); `drain`, from its first answer until it is less than five seconds behind; `after`. In each:
-publish → PUBACK, event → alarm handed to a channel, the station's /api/tiles, and the server's memory. At the end all
-readings in the database are compared with the embedded store.
+publish → PUBACK, event → alarm handed to a channel, the station's /api/tiles, how old the newest value is that a board
+would show, and the server's memory. At the end all readings in the database are compared with the embedded store.
 
 A wearable makes six lines a second: three vitals, and the best values of them. The server has one core; load, station
 visitor and database share the other.
@@ -35,6 +35,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 import numpy as np
@@ -113,6 +114,12 @@ def _prepared(root: Path, database: Influxd) -> Influxd:
     return database
 
 
+def _board(database: Influxd) -> str:
+    """The newest pulse rate of one wearable."""
+    ask = "SELECT last(pulse_rate) FROM vitals WHERE device = 'w-000000'"
+    return f"{database.url}/query?{urlencode({'db': 'vitals', 'epoch': 'ns', 'q': ask})}"
+
+
 def _config(database: Influxd) -> str:
     settings = ('name = "ward"', 'kind = "influx1"', f'url = "{database.url}"', 'database = "vitals"')
     return "\n".join(("[[influx]]", *settings, "allow_http = true"))
@@ -127,7 +134,7 @@ async def calm(root: Path, database: Influxd, options: argparse.Namespace, repor
         with _server(root, database, options) as (server, ready):
             _beside(database)
             load, tally = await _load(group, options, ready["port"])
-            with closing(Watch(server.pid, ready["station"], tally)) as watch:
+            with closing(Watch(server.pid, ready["station"], tally, _board(database))) as watch:
                 await asyncio.sleep(WARM_UP_S)
                 before = await _phase(watch, "before", options.phase_s)
             load.cancel()
@@ -144,7 +151,7 @@ async def outage(root: Path, database: Influxd, options: argparse.Namespace, rep
     async with asyncio.TaskGroup() as group:
         with _server(root, database, options) as (server, ready):
             load, tally = await _load(group, options, ready["port"])
-            with closing(Watch(server.pid, ready["station"], tally)) as watch:
+            with closing(Watch(server.pid, ready["station"], tally, _board(database))) as watch:
                 await asyncio.sleep(WARM_UP_S)
                 phases = [await _phase(watch, "outage", options.phase_s)]
                 await asyncio.to_thread(database.start)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import json
 import re
 import threading
 import time
@@ -50,6 +51,7 @@ class Phase:
     memory_mb: list[float] = field(default_factory=list)
     cpu_s: float = 0.0
     traffic: list[Traffic] = field(default_factory=list)
+    boards_s: list[float] = field(default_factory=list)
 
     def figures(self, alarms: Path) -> dict[str, Any]:
         """Delays in milliseconds; `alarms`: the server's alarm journal."""
@@ -68,6 +70,7 @@ class Phase:
             "alarm_ms": _percentiles(delays),
             "puback_ms": _percentiles(self.acknowledge_s),
             "tiles_ms": _percentiles(self.tiles_s),
+            "boards_behind_ms": _percentiles(self.boards_s),
             "cpu_share": round(self.cpu_s / seconds, 2),
             "memory_mb": round(max(self.memory_mb)),
         }
@@ -93,12 +96,16 @@ def _percentiles(values_s: list[float]) -> dict[str, float]:
 
 
 class Watch:
-    """Visits the station and looks at the process `pid` until it is closed."""
+    """Visits the station and looks at the process `pid` until it is closed.
 
-    def __init__(self, pid: int, station: str, tally: Tally) -> None:
+    `board`: what a board asks of the database for one live value, as a whole address.
+    """
+
+    def __init__(self, pid: int, station: str, tally: Tally, board: str) -> None:
         self._pid = pid
         self._address = urlsplit(station).netloc
         self._tally = tally
+        self._board = urlsplit(board)
         self._phase: Phase | None = None
         self._latest = Traffic()
         self._ended = threading.Event()
@@ -169,7 +176,21 @@ class Watch:
             if (phase := self._phase) is not None:
                 phase.traffic.append(self._latest)
                 phase.memory_mb.append(self._memory_mb())
+                phase.boards_s += self._behind_s()
         connection.close()
+
+    def _behind_s(self) -> list[float]:
+        """How old the newest value is that a board would show; nothing while the database does not say."""
+        connection = http.client.HTTPConnection(self._board.netloc, timeout=5)
+        try:
+            connection.request("GET", f"{self._board.path}?{self._board.query}")
+            answer = json.loads(connection.getresponse().read())
+        except OSError:
+            return []
+        finally:
+            connection.close()
+        series = answer["results"][0].get("series", [])
+        return [(time.time_ns() - series[0]["values"][0][0]) / 1e9] if series else []
 
     def _memory_mb(self) -> float:
         resident = int(Path(f"/proc/{self._pid}/statm").read_text().split()[1])
