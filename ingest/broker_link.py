@@ -1,4 +1,4 @@
-"""One connection to a broker: paho's protocol, driven by the event loop instead of a thread.
+"""One connection of ingest to a broker, driven by the event loop (`vitals.mqtt_pump`).
 
 Acknowledging is ours (`manual_ack`), and it belongs to the connection that brought the message: a packet identifier
 means another message, or none, on the next one.
@@ -7,7 +7,6 @@ means another message, or none, on the next one.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ssl
 from collections.abc import Callable
 from functools import partial
@@ -22,12 +21,10 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from ingest.broker_config import BrokerConfig
 from vitals.errors import RetryableError
+from vitals.mqtt_pump import MqttPump
 from vitals.topics import TOPIC_VERSION
 
-_HANDSHAKE_S: Final = 5.0  # TCP and TLS; runs in a thread that cannot be interrupted
 _ANSWER_S: Final = 10.0  # to CONNECT and SUBSCRIBE
-_PACKETS_AT_ONCE: Final = 64  # then the rest of the service has its turn
-_TICK_S: Final = 1.0  # how often keep-alive is looked after
 _SUBSCRIPTIONS: Final = (
     ("batch", SubscribeOptions.RETAIN_DO_NOT_SEND),  # readings are never retained
     ("status", SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE),
@@ -54,11 +51,8 @@ class BrokerLink:
         self._loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[LinkLostError] = self._loop.create_future()
         self._opened: asyncio.Future[None] = self._loop.create_future()
-        self._socket: Any = None
-        self._paused = False
-        self._arrivals = 0
-        self._timer: asyncio.TimerHandle | None = None
         self._client = self._make_client()
+        self._pump = MqttPump(self._client, taken=self._arrived, failed=self._not_mqtt)
 
     async def open(self) -> None:
         """Connect and subscribe. Messages of the session may arrive before this returns. Raises `LinkLostError`."""
@@ -74,12 +68,12 @@ class BrokerLink:
         connecting = self._loop.run_in_executor(None, connect)
         try:
             await asyncio.shield(connecting)
+            self._pump.adopt()
         except asyncio.CancelledError:
             connecting.add_done_callback(self._abandon)  # the thread cannot be stopped, its socket can
             raise
         except (OSError, ValueError) as error:
             raise LinkLostError(f"broker {config.place} cannot be reached ({error}): is it running?") from error
-        self._adopt(self._client.socket())
         either: list[asyncio.Future[Any]] = [self._opened, self.lost]
         await asyncio.wait(either, timeout=_ANSWER_S, return_when=asyncio.FIRST_COMPLETED)
         if self.lost.done():
@@ -91,39 +85,25 @@ class BrokerLink:
         """Send with QoS 0; nothing happens on a link that is not open."""
         if self._opened.done() and not self.lost.done():
             self._client.publish(topic, payload, qos=0, retain=retain)
-            self._arm()
+            self._pump.arm()
 
     def acknowledge(self, mid: int) -> None:
         """PUBACK, unless the connection has ended: then the broker sends the message again."""
         if not self.lost.done():
             self._client.ack(mid, 1)
-            self._arm()
+            self._pump.arm()
 
     def pause(self) -> None:
         """Read no more. After 1.5 times the keep-alive the broker closes the connection; it keeps the messages."""
-        self._paused = True
-        if self._socket is not None:
-            self._loop.remove_reader(self._socket)
+        self._pump.pause()
 
     def resume(self) -> None:
         """Read on."""
-        self._paused = False
-        if self._socket is not None:
-            self._loop.add_reader(self._socket, self._readable)
-            self._loop.call_soon(self._readable)
+        self._pump.resume()
 
     def close(self) -> None:
         """Say goodbye when that is possible without waiting, and close the socket. The session stays."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._client.disconnect()
-        with contextlib.suppress(Exception):  # it is over in any case
-            self._client.loop_write()  # the last acknowledgements, and DISCONNECT
-        self._client.on_socket_close = None
-        if self._socket is not None:
-            self._release(self._socket)
-        if (sock := self._client.socket()) is not None:
-            sock.close()
+        self._pump.close()
         self._lose("closed by ingest")
 
     def _abandon(self, connecting: asyncio.Future[Any]) -> None:
@@ -141,69 +121,15 @@ class BrokerLink:
             reconnect_on_failure=False,
             manual_ack=True,
         )
-        client.connect_timeout = _HANDSHAKE_S
         if config.user is not None:
             client.username_pw_set(config.user, config.password())
         if config.tls:
             client.tls_set_context(_tls(config))
         client.on_connect = self._connected
         client.on_subscribe = self._subscribed
-        client.on_message = self._arrived
         client.on_disconnect = self._disconnected
-        client.on_socket_close = lambda _client, _data, sock: self._release(sock)
-        client.on_socket_register_write = lambda _client, _data, _sock: (
-            None
-        )  # paho shall queue and not write: see `_arm`
+        client.on_socket_register_write = lambda *_: None  # paho shall queue and not write: the pump does
         return client
-
-    def _adopt(self, sock: Any) -> None:
-        self._socket = sock
-        if not self._paused:
-            self._loop.add_reader(sock, self._readable)
-        self._tick()
-
-    def _release(self, sock: Any) -> None:
-        self._loop.remove_reader(sock)
-        self._loop.remove_writer(sock)
-        self._socket = None
-
-    # -- the loop's side ---------------------------------------------------------------------------------------------
-
-    def _readable(self) -> None:
-        """Read what is there: paho takes one packet a call, and TLS may hold bytes that no reader will announce."""
-        for _ in range(_PACKETS_AT_ONCE):
-            if self._paused or self._socket is None:
-                return
-            before = self._arrivals
-            self._run(self._client.loop_read)
-            pending = isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()
-            if self._arrivals == before and not pending:
-                return
-        self._loop.call_soon(self._readable)
-
-    def _writable(self) -> None:
-        self._run(self._client.loop_write)
-
-    def _tick(self) -> None:
-        self._timer = self._loop.call_later(_TICK_S, self._tick)
-        if not self._paused:  # paho would miss the answers to its pings
-            self._run(self._client.loop_misc)
-
-    def _run(self, part: Callable[[], object]) -> None:
-        try:
-            part()
-        except Exception as error:  # noqa: BLE001  whatever bytes make paho raise end this connection only
-            self._lose(f"broker {self._config.place} sent what is not MQTT 5 ({error!r}): which server is it?")
-        self._arm()
-
-    def _arm(self) -> None:
-        """Ask to be called when the socket takes more, as long as something waits for that."""
-        if self._socket is None:
-            return
-        if self._client.want_write():
-            self._loop.add_writer(self._socket, self._writable)
-        else:
-            self._loop.remove_writer(self._socket)
 
     # -- paho's side -------------------------------------------------------------------------------------------------
 
@@ -225,8 +151,10 @@ class BrokerLink:
         elif not self._opened.done():
             self._opened.set_result(None)
 
-    def _arrived(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
-        self._arrivals += 1
+    def _not_mqtt(self, error: Exception) -> None:
+        self._lose(f"broker {self._config.place} sent what is not MQTT 5 ({error!r}): which server is it?")
+
+    def _arrived(self, message: paho.MQTTMessage) -> None:
         self._on_message(self, message.topic, bytes(message.payload), message.qos, message.mid)
 
     def _disconnected(

@@ -33,13 +33,12 @@ from wardlight.layout import DataFolder, read_ward
 
 LIBRARIES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
-        "gateway": ("bleak", "bleak_retry_connector", "cryptography", "dbus_fast", "paho.mqtt.client"),
+        "gateway": ("bleak", "bleak_retry_connector", "cryptography", "dbus_fast"),
         "server": (
             "apprise",
             "cryptography",
             "jinja2",
             "mqtt5",
-            "paho.mqtt.client",
             "prometheus_client",
             "pyarrow",
             "pywebpush",
@@ -48,7 +47,7 @@ LIBRARIES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "uvicorn",
         ),
         "influx": ("influxdb_client",),
-        "sim": ("dbus_fast", "paho.mqtt.client", "scipy.io"),
+        "sim": ("dbus_fast", "scipy.io"),
     }
 )  # extra → what its parts import; a test holds it against pyproject.toml. `boards` has an environment of its own.
 _FSYNCS: Final = 5
