@@ -10,9 +10,9 @@ import typer
 from rich.console import Console
 
 from vitals.errors import ConfigurationError
-from wardlight.boards_grafana import FOLDER_UID, RULE_UID, Database, Grafana, sources
+from wardlight.boards_grafana import FOLDER_UID, Database, Grafana, sources
 from wardlight.boards_plan import Board, Change, Step, planned
-from wardlight.boards_rule import heartbeat_rule
+from wardlight.boards_rule import RULE_UIDS, rules
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -43,7 +43,7 @@ def install_command(
     overwrite_edits: Annotated[bool, typer.Option(help="Write over what people changed.")] = False,
     boards: Boards = FOLDER,
 ) -> None:
-    """Show what would change, ask, then make folder, data sources, boards and the heartbeat rule. Repeatable.
+    """Show what would change, ask, then make folder, data sources, boards and the rules about the pipeline. Repeatable.
 
     [bold]Example[/]: wardlight boards install --url https://grafana.example:3000 --token-file grafana.token
     """
@@ -66,8 +66,8 @@ def install_command(
     for change in due:
         grafana.install(change.board)
         console.print(f"{change.board['title']}: installed")
-    rule = heartbeat_rule(language, sources(language, Database(database_url))[0]["uid"], FOLDER_UID, RULE_UID)
-    console.print(f"heartbeat rule: {'made' if grafana.ensure_rule(rule) else 'there, left as it is'}")
+    for rule in rules(language, sources(language, Database(database_url))[0]["uid"], FOLDER_UID):
+        console.print(f"rule {rule['title']}: {'made' if grafana.ensure_rule(rule) else 'there, left as it is'}")
     if held:
         names = ", ".join(change.board["title"] for change in held)
         console.print(f"left alone: {names}. Save a copy under another name, then use --overwrite-edits.")
@@ -100,7 +100,7 @@ def remove_command(
     overwrite_edits: Annotated[bool, typer.Option(help="Remove what people changed, too.")] = False,
     boards: Boards = FOLDER,
 ) -> None:
-    """Remove our boards and the heartbeat rule. Folder and data sources stay: others may use them.
+    """Remove our boards and rules. Folder and data sources stay: others may use them.
 
     [bold]Example[/]: wardlight boards remove --url https://grafana.example:3000 --token-file grafana.token
     """
@@ -112,8 +112,9 @@ def remove_command(
     for change in mine:
         if grafana.remove(change.board["uid"]):
             console.print(f"{change.board['title']}: removed")
-    if grafana.remove_rule():
-        console.print("heartbeat rule: removed")
+    for uid in RULE_UIDS:
+        if grafana.remove_rule(uid):
+            console.print(f"rule {uid}: removed")
     left = [change.board["title"] for change in there if change not in mine]
     if left:
         console.print(f"left alone, since people changed them: {', '.join(left)}")

@@ -1,4 +1,4 @@
-"""A Grafana, through `grafana-client`: what is there, and how boards, data sources and the heartbeat rule get there.
+"""A Grafana, through `grafana-client`: what is there, and how boards, data sources and rules get there.
 
 The library lives in an environment of its own (`make boards`): it pulls a package that replaces `urllib3` for
 everybody.
@@ -18,7 +18,6 @@ from wardlight.boards_plan import Board, mark_of, marked
 
 FOLDER_UID: Final = "wardlight"
 FOLDER_TITLE: Final = "Wardlight"
-RULE_UID: Final = "wardlight-heartbeat"
 _TIMEOUT_S: Final = 15.0
 _NEEDED: Final = (
     "folders:create",
@@ -92,19 +91,19 @@ class Grafana:
         return True
 
     def ensure_rule(self, rule: dict[str, Any]) -> bool:
-        """Whether the heartbeat rule had to be made; an existing one is left as it is."""
-        if self._find(lambda: self._api.alertingprovisioning.get_alertrule(RULE_UID)) is not None:
+        """Whether the rule had to be made; an existing one is left as it is."""
+        if self._find(lambda: self._api.alertingprovisioning.get_alertrule(rule["uid"])) is not None:
             return False
         make = self._api.alertingprovisioning.create_alertrule
-        self._ask("making the heartbeat rule", lambda: make(rule, disable_provenance=True))
+        self._ask(f"making the rule {rule['title']}", lambda: make(rule, disable_provenance=True))
         return True
 
-    def remove_rule(self) -> bool:
-        """Delete the heartbeat rule; whether there was one."""
-        if self._find(lambda: self._api.alertingprovisioning.get_alertrule(RULE_UID)) is None:
+    def remove_rule(self, uid: str) -> bool:
+        """Delete a rule of ours; whether there was one."""
+        if self._find(lambda: self._api.alertingprovisioning.get_alertrule(uid)) is None:
             return False
         delete = self._api.alertingprovisioning.delete_alertrule
-        self._ask("removing the heartbeat rule", lambda: delete(RULE_UID))
+        self._ask(f"removing the rule {uid}", lambda: delete(uid))
         return True
 
     # -- inside ------------------------------------------------------------------------------------------------------

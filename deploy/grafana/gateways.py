@@ -94,12 +94,12 @@ def _state(language: Language) -> Any:
                 order=("gateway", "Presence", "What to do", "Problems", "Waiting", "Lost", "Clock", "Clock error",
                        "Held", "Wearables", "Told"))  # fmt: skip
     overrides = {
-        "What to do": [narrow(400)],
-        "Told": [DynamicConfigValue("unit", "dateTimeFromNow")],
-        "Presence": words(PRESENCES),
+        "gateway": [narrow(95)],
+        "Told": [DynamicConfigValue("unit", "dateTimeFromNow"), narrow(120)],
+        "Presence": words(PRESENCES, 165),
         "Clock": words(CLOCKS),
         "Clock error": [*number("ms", 1), narrow(105)],
-        **{name: [*number("short"), narrow(90)] for name in ("Waiting", "Lost", "Held", "Wearables", "Problems")},
+        **{name: [*number("short"), narrow(85)] for name in ("Waiting", "Lost", "Held", "Wearables", "Problems")},
     }
     about = (
         "Each gateway's own last word of the last day. 'Waiting': messages without a receipt; 'Lost': given up by a "
@@ -236,4 +236,5 @@ def _arrived(language: Language) -> Any:
         "readings",
     )
     about = "SpO₂ readings in the database, by the time they were measured: a dent that fills later was an outage."
-    return chart(Panel("Readings in the database", about, "short", (12, 20, 12, 8), [query]), language, low=0)
+    made = chart(Panel("Readings in the database", about, "short", (12, 20, 12, 8), [query]), language, low=0)
+    return made.interval("1m")  # or wearables that tell once a minute would seem to stop in between

@@ -71,7 +71,7 @@ def _mapping(words: dict[int, tuple[str, str]], nothing: str) -> list[ValueMappi
 
 REASONS: Final = _mapping(dict(_REASONS), "○ nothing told")
 QUALITIES: Final = _mapping(dict(_QUALITIES), "○ not judged")
-PRIORITIES: Final = _mapping(dict(_PRIORITIES), "no open alarm")
+PRIORITIES: Final = _mapping(dict(_PRIORITIES), "– none")
 PRESENCES: Final = _mapping(dict(_PRESENCES), "○ never heard")
 CLOCKS: Final = _mapping(dict(_CLOCKS), "○ not told")
 OPEN: Final = _mapping(dict(_PRIORITIES) | {0: ("closed", "transparent")}, "closed")  # of the band of an alarm
@@ -90,7 +90,7 @@ TRANSITIONS: Final = [
 CONDITIONS: Final = [
     ValueMap(options={name: ValueMappingResult(text=condition(name)) for name in sorted(ENGLISH.conditions)})
 ]
-MISSING: Final = _mapping({}, "– see why")
+MISSING: Final = _mapping({}, "– why?")
 
 
 def words(mappings: list[ValueMapping], width: int = 150) -> list[DynamicConfigValue]:
@@ -115,7 +115,7 @@ def number(unit: str, decimals: int = 0, *, told: bool = False) -> list[DynamicC
 
 def condition_words() -> list[DynamicConfigValue]:
     """Properties of a table's column of alarm conditions: as nurses say them."""
-    return [DynamicConfigValue("mappings", CONDITIONS), narrow(190)]
+    return [DynamicConfigValue("mappings", CONDITIONS), narrow(145)]
 
 
 def condition_names() -> dict[str, list[DynamicConfigValue]]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
+
 from frame import board
 from languages import BEST, M_BEST, M_PATIENT, PATIENT, Language, Place, Query
-from meanings import number
+from meanings import narrow, number
 from panels import Panel, Rows, chart, grid
 
 _REAL = '"device" !~ /:best$/'
@@ -51,11 +53,14 @@ def _nights(language: Language) -> Any:
         ("patient",),
         [(spo2, Place.ROLLUPS), (index, Place.ROLLUPS)],
         {name: (text, Place.ROLLUPS) for name, text in asked.items()},
-        order=("patient", *asked),
+        order=("patient", "Lowest", "Per hour", "Covered", "Events", "Longest", "Deepest", "Mean"),
     )
+    none = DynamicConfigValue("noValue", "none")
     overrides = {
-        "Lowest": number("percent"), "Mean": number("percent", 1), "Covered": number("s"), "Events": number("short"),
-        "Per hour": number("short", 1), "Longest": number("s"), "Deepest": number("percent", 1),
+        "patient": [narrow(90)], "Lowest": [*number("percent"), narrow(75)], "Mean": number("percent", 1),
+        "Covered": [*number("s"), narrow(95)], "Events": [*number("short"), none],
+        "Per hour": [*number("short", 1), none, narrow(80)], "Longest": [*number("s"), none],
+        "Deepest": [*number("percent", 1), none],
     }  # fmt: skip
     about = (
         "Desaturation: 3 points below the baseline of two minutes for 10 s (docs/signals.md). 'Per hour' counts hours "

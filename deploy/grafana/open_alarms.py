@@ -1,4 +1,7 @@
-"""Which alarms are open: the last transition of each tells. Asked for seven days back, whatever the board shows."""
+"""Which alarms are open: the last transition of each tells. Asked for seven days back, whatever the board shows.
+
+No transition is named here: `open` stands with each (`wardlight/influx_alarms.py`), and an entry about none has none.
+"""
 
 from __future__ import annotations
 

@@ -152,12 +152,15 @@ def bands(panel: Panel, language: Language, *, span_s: float = 0) -> Any:
 def bars(panel: Panel, language: Language) -> Any:
     """Horizontal bars, one for each series."""
     builder = bargauge.Panel().reduce_options(common.ReduceDataOptions().calcs(["sum"]).values(False))
+    builder = builder.color_scheme(dashboard.FieldColor().mode(FieldColorModeId.FIXED).fixed_color(_COURSE))
     return panel.dress(builder.min(0), language)
 
 
 def columns(panel: Panel, language: Language) -> Any:
     """Stacked columns over time."""
-    return panel.dress(barchart.Panel().legend(_legend("sum")).show_value(VisibilityMode.NEVER), language)
+    builder = barchart.Panel().legend(_legend("sum")).show_value(VisibilityMode.NEVER)
+    builder = builder.color_scheme(dashboard.FieldColor().mode(FieldColorModeId.SHADES).fixed_color(_COURSE))
+    return panel.dress(builder, language)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from open_alarms import open_influxql, open_metricsql
 from panels import GAP_S, Panel, Rows, bands, chart, grid, numbers
 
 _VITALS = {"spo2": "SpO₂", "heart_rate": "Heart rate", "resp_rate": "Respiratory rate"}
+_COLUMNS = {"spo2": "SpO₂", "heart_rate": "HR", "resp_rate": "Resp"}  # short: on a phone all three have to fit
 _SHOWN = '"priority_level" AS "Priority", "value" AS "Value", "limit" AS "Limit", "bed" AS "Bed"'
 _UNITS = {"spo2": "percent", "heart_rate": "/min", "resp_rate": "/min"}
 
@@ -53,21 +54,20 @@ def _counts(language: Language) -> list[Any]:
 
 def _last(vital: str) -> str:
     return (
-        f'SELECT last("{vital}_reason") AS "{_VITALS[vital]}: why", "{vital}" AS "{_VITALS[vital]}" '
+        f'SELECT last("{vital}_reason") AS "{_COLUMNS[vital]}: why", "{vital}" AS "{_COLUMNS[vital]}" '
         f'FROM "vitals" WHERE time > now() - {GAP_S}s AND {PATIENT} AND {BEST} GROUP BY "patient"'
     )
 
 
 def _worst_first(language: Language) -> Any:
     metrics: dict[str, tuple[str, Place]] = {}
-    for vital, label in _VITALS.items():
+    for vital, label in _COLUMNS.items():
         why = f"max(last_over_time(vitals_{vital}_reason{{{M_PATIENT},{M_BEST}}}[{GAP_S}s])) by (patient)"
         value = f"max(last_over_time(vitals_{vital}{{{M_PATIENT},{M_BEST}}}[{GAP_S}s])) by (patient)"
         metrics |= {f"{label}: why": (why, Place.READINGS)}
         metrics |= {label: (f"{value} if ({why} == 0)", Place.READINGS)}
     told = f"max(tlast_over_time(vitals_spo2_reason{{{M_PATIENT},{M_BEST}}}[1d])) by (patient) * 1000"
     level = f"max(last_over_time(alarm_priority_level{{{M_PATIENT}}}[7d]) if {open_metricsql(M_PATIENT)}) by (patient)"
-    columns = [name for label in _VITALS.values() for name in (label, f"{label}: why")]
     lies = f"max(last_over_time(bed_occupied{{{M_PATIENT}}}[11m])) by (patient, bed)"
     rows = Rows(
         ("patient",),
@@ -98,32 +98,45 @@ def _worst_first(language: Language) -> Any:
         told="Told",
         answer=2,
         hidden=("Here", "Heard"),
-        order=("bed", "patient", "Worst alarm", "Told", *columns),
+        order=(
+            "bed",
+            "Worst alarm",
+            *_COLUMNS.values(),
+            "Told",
+            "patient",
+            *(f"{name}: why" for name in _COLUMNS.values()),
+        ),
     )
     link = DynamicConfigValue("links", [_to_patient(language), _TO_STATION])
     overrides = {
-        "bed": [narrow(75)],
+        "bed": [link, narrow(56)],
         "patient": [link, narrow(100)],
         "Told": [DynamicConfigValue("unit", "dateTimeFromNow"), narrow(130)],
-        "Worst alarm": words(PRIORITIES, 125),
+        "Worst alarm": words(PRIORITIES, 96),
     }
-    for vital, label in _VITALS.items():
-        overrides |= {label: number(_UNITS[vital], told=True), f"{label}: why": words(REASONS)}
+    for vital, label in _COLUMNS.items():
+        overrides |= {label: [*number(_UNITS[vital], told=True), narrow(68)], f"{label}: why": words(REASONS)}
     about = (
-        f"Best values of each patient, {GAP_S} s old at most; a missing value says why beside it, and 'Told' is the "
-        "age of the last word about SpO₂ within a day. Without a bed: not on the ward's list now. Sorted by the "
-        "highest open alarm. A click on a patient opens the patient's board."
+        f"Best values of each patient, {GAP_S} s old at most; a missing value says why further right, and 'Told' is "
+        "the age of the last word about SpO₂ within a day. Without a bed: not on the ward's list now. Sorted by the "
+        "highest open alarm. A click on a bed opens the patient's board."
     )
     panel = Panel("Patients, worst first", about, "short", (0, 4, 24, 10), overrides=overrides)
     return grid(panel, rows, language, sort="Worst alarm", descending=True)
 
 
 def _to_patient(language: Language) -> dict[str, object]:
-    url = f"/d/{uid('patient', language)}?var-patient=${{__value.text}}&${{site:queryparam}}&${{bed:queryparam}}"
+    url = (
+        f"/d/{uid('patient', language)}?var-patient=${{__data.fields.patient}}&${{site:queryparam}}&${{bed:queryparam}}"
+    )
     return {"title": "Open this patient", "url": url}
 
 
-_TO_STATION = {"title": "This patient, live", "url": "${station}/patients/${__value.text}", "targetBlank": True}
+_TO_STATION = {
+    "title": "This patient, live",
+    "url": "${station}/patients/${__data.fields.patient}",
+    "targetBlank": True,
+}
 
 
 def _open_alarms(language: Language) -> Any:
@@ -135,15 +148,15 @@ def _open_alarms(language: Language) -> Any:
             Place.READINGS,
         )],
         {"Since": (f"{open_metricsql(M_SITE)} * 1000", Place.READINGS)},
-        told="Since", order=("Bed", "Priority", "condition", "patient", "Value", "Limit", "device", "gateway", "Since"),
+        told="Since", order=("Bed", "Priority", "condition", "Value", "Limit", "Since", "patient", "device", "gateway"),
     )  # fmt: skip
     overrides = {
         "condition": condition_words(),
-        "Bed": [narrow(75)],
-        "Priority": words(PRIORITIES, 125),
+        "Bed": [narrow(56)],
+        "Priority": words(PRIORITIES, 86),
         "Since": [DynamicConfigValue("unit", "dateTimeFromNow")],
-        "Value": number("short", 1),
-        "Limit": number("short", 1),
+        "Value": [*number("short", 1), narrow(64)],
+        "Limit": [*number("short", 1), narrow(64)],
     }
     about = (
         "Every alarm of the site that is open now, whichever beds are chosen, of patients and of equipment; 'Since' is "

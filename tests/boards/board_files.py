@@ -61,7 +61,8 @@ def asked_by(board: dict[str, Any], choice: Choice = EVERYBODY) -> Iterator[Aske
     """Every question of one board."""
     for panel in board["panels"]:
         for target in panel["targets"]:
-            yield _asked(board, panel["title"], target["refId"], target, choice)
+            finest = {key: panel[key] for key in ("interval",) if panel.get(key)}  # of the panel, of all its questions
+            yield _asked(board, panel["title"], target["refId"], {**finest, **target}, choice)
     for mark in board.get("annotations", {}).get("list", []):
         if target := mark.get("target"):
             yield _asked(board, "mark", mark["name"], target, choice)

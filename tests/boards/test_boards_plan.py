@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from wardlight.boards_plan import Step, differing, fingerprint, marked, planned
-from wardlight.boards_rule import heartbeat_rule
+from wardlight.boards_rule import arrival_rule, rules
 
 BOARD: dict[str, Any] = {"uid": "a", "title": "A", "tags": ["wardlight"], "panels": [{"title": "P", "unit": "x"}]}
 
@@ -46,7 +46,15 @@ def test_many_differences_are_cut_short_and_counted() -> None:
 
 
 @pytest.mark.parametrize("language", ["influxql", "metricsql"])
-def test_silence_is_what_the_heartbeat_alarms_on(language: str) -> None:
-    rule = heartbeat_rule(language, "wardlight-readings", "wardlight", "beat")
+def test_silence_of_the_database_alarms(language: str) -> None:
+    rule = arrival_rule(language, "wardlight-readings", "wardlight")
     assert rule["noDataState"] == "Alerting"
     assert rule["condition"] in {step["refId"] for step in rule["data"]}
+
+
+@pytest.mark.parametrize(("language", "count"), [("influxql", 1), ("metricsql", 2)])
+def test_the_heartbeat_is_asked_for_where_it_can_be(language: str, count: int) -> None:
+    found = rules(language, "wardlight-metrics", "wardlight")
+    assert len({rule["uid"] for rule in found}) == len(found) == count
+    beats = [rule for rule in found if "wardlight_heartbeat_age_seconds" in str(rule["data"])]
+    assert [rule["noDataState"] for rule in beats] == ["OK"] * (count - 1)

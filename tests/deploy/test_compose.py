@@ -14,7 +14,7 @@ import pytest
 import yaml
 from typer.main import get_command
 
-from wardlight.boards_rule import heartbeat_rule
+from wardlight.boards_rule import arrival_rule
 from wardlight.commands import command_named
 from wardlight.main import app
 
@@ -113,5 +113,5 @@ def test_provisioned_sources_are_those_the_boards_choose() -> None:
 
 def test_the_provisioned_rule_is_the_one_that_install_makes() -> None:
     (rule,) = _provisioned("alerting")["groups"][0]["rules"]
-    made = heartbeat_rule("influxql", "wardlight-readings", "wardlight", "wardlight-heartbeat")
+    made = arrival_rule("influxql", "wardlight-readings", "wardlight")
     assert rule == {key: made[key] for key in rule}
