@@ -8,7 +8,7 @@ from grafana_foundation_sdk.models.dashboard import DataTransformerConfig
 
 from frame import board
 from languages import M_PATIENT, PATIENT, Language, Place, Query
-from meanings import condition_words, number
+from meanings import condition_words, narrow, number
 from panels import Panel, Rows, bars, columns, grid, numbers
 
 _RAISED = "\"kind\" = 'physiological' AND \"transition\" = 'raised'"
@@ -91,7 +91,7 @@ def _conditions(language: Language) -> Any:
         (12, 13, 12, 9),
         (),
         _NONE,
-        overrides={"Raised": number("short"), "condition": condition_words()},
+        overrides={"Raised": [*number("short"), narrow(90)], "condition": condition_words(), "priority": [narrow(110)]},
     )
     return grid(panel, rows, language, sort="Raised", descending=True, join=False)
 
@@ -104,7 +104,7 @@ def _answered(language: Language) -> Any:
     )
     panel = Panel(
         "Time to acknowledge", about, "s", (0, 22, 24, 10), (), "No alarm was acknowledged in this time.",
-        overrides={"Taken": number("s"), "Times": number("short"), "condition": condition_words()},
+        overrides={"bed": [narrow(56)], "Taken": [*number("s"), narrow(100)], "condition": condition_words()},
         transformations=_taken() if language is Language.INFLUXQL else (),
     )  # fmt: skip
     text = (
@@ -117,7 +117,8 @@ def _answered(language: Language) -> Any:
         f'max(last_over_time(alarm_decided_s{{{of},transition="acknowledged"}}[$__range])) by (patient, condition) - '
         f'max(last_over_time(alarm_decided_s{{{of},transition="raised"}}[$__range])) by (patient, condition) >= 0'
     )
-    rows = Rows(("patient", "condition"), [(text, Place.READINGS)], {"Taken": (taken, Place.READINGS)})
+    rows = Rows(("patient", "condition"), [(text, Place.READINGS)], {"Taken": (taken, Place.READINGS)},
+                order=("condition", "Taken", "patient"))  # fmt: skip
     return grid(panel, rows, language, sort="Taken", descending=True, join=False)
 
 
@@ -129,9 +130,10 @@ def _taken() -> list[DataTransformerConfig]:
     more_than_one = {"fieldName": "decided_s (count)", "config": {"id": "greater", "options": {"value": 1}}}
     binary = {"left": "decided_s (max)", "operator": "-", "right": "decided_s (min)"}
     spare = ("decided_s (max)", "decided_s (min)", "decided_s (count)", "alarm_id")
+    places = {name: place for place, name in enumerate(("bed", "condition", "Taken", "patient"))}
     return [
         DataTransformerConfig("groupBy", options={"fields": fields}),
         DataTransformerConfig("filterByValue", options={"type": "include", "match": "all", "filters": [more_than_one]}),
         DataTransformerConfig("calculateField", options={"mode": "binary", "binary": binary, "alias": "Taken"}),
-        DataTransformerConfig("organize", options={"excludeByName": dict.fromkeys(spare, True)}),
+        DataTransformerConfig("organize", options={"excludeByName": dict.fromkeys(spare, True), "indexByName": places}),
     ]

@@ -99,7 +99,8 @@ def _state(language: Language) -> Any:
         "Presence": words(PRESENCES, 165),
         "Clock": words(CLOCKS),
         "Clock error": [*number("ms", 1), narrow(105)],
-        **{name: [*number("short"), narrow(85)] for name in ("Waiting", "Lost", "Held", "Wearables", "Problems")},
+        **{name: [*number("short"), narrow(68)] for name in ("Waiting", "Lost", "Held")},
+        **{name: [*number("short"), narrow(85)] for name in ("Wearables", "Problems")},
     }
     about = (
         "Each gateway's own last word of the last day. 'Waiting': messages without a receipt; 'Lost': given up by a "

@@ -93,13 +93,13 @@ CONDITIONS: Final = [
 MISSING: Final = _mapping({}, "– why?")
 
 
-def words(mappings: list[ValueMapping], width: int = 150) -> list[DynamicConfigValue]:
-    """Properties of a table's column that shows words in their colour."""
-    return [
+def words(mappings: list[ValueMapping], width: int | None = 150) -> list[DynamicConfigValue]:
+    """Properties of a table's column that shows words in their colour. Without `width` it takes the room there is."""
+    shown = [
         DynamicConfigValue("mappings", mappings),
         DynamicConfigValue("custom.cellOptions", {"type": "color-text"}),
-        DynamicConfigValue("custom.width", width),
     ]
+    return shown if width is None else [*shown, narrow(width)]
 
 
 def narrow(width: int) -> DynamicConfigValue:

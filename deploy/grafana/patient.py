@@ -15,7 +15,18 @@ from vitals.model import VITAL_BY_NAME, VITALS
 
 from frame import board
 from languages import BEST, M_BEST, M_PATIENT, PATIENT, Language, Place, Query
-from meanings import OPEN, PRIORITIES, QUALITIES, REASONS, TRANSITIONS, condition_names, condition_words, number, words
+from meanings import (
+    OPEN,
+    PRIORITIES,
+    QUALITIES,
+    REASONS,
+    TRANSITIONS,
+    condition_names,
+    condition_words,
+    narrow,
+    number,
+    words,
+)
 from open_alarms import open_by_priority
 from panels import GAP_S, Panel, Rows, bands, chart, grid, names, numbers
 
@@ -237,7 +248,7 @@ def _alarms(language: Language) -> Any:
         "condition": condition_words(),
         "transition": [DynamicConfigValue("mappings", TRANSITIONS)],
         "Priority": words(PRIORITIES),
-        "When": [DynamicConfigValue("unit", "dateTimeAsLocal")],
+        "When": [DynamicConfigValue("unit", "dateTimeAsLocal"), narrow(185)],
         "Value": number("short", 1),
         "Limit": number("short", 1),
     }

@@ -115,7 +115,7 @@ def _worst_first(language: Language) -> Any:
         "Worst alarm": words(PRIORITIES, 96),
     }
     for vital, label in _COLUMNS.items():
-        overrides |= {label: [*number(_UNITS[vital], told=True), narrow(68)], f"{label}: why": words(REASONS)}
+        overrides |= {label: [*number(_UNITS[vital], told=True), narrow(68)], f"{label}: why": words(REASONS, None)}
     about = (
         f"Best values of each patient, {GAP_S} s old at most; a missing value says why further right, and 'Told' is "
         "the age of the last word about SpO₂ within a day. Without a bed: not on the ward's list now. Sorted by the "
