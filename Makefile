@@ -6,10 +6,10 @@ BIN := .venv/bin
 RUNS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-report test check bench boards boards-check clean
+.PHONY: help setup demo demo-report test check bench boards boards-check boards-pictures clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 setup: $(READY)  ## create .venv with everything locked; quick when nothing changed
 
@@ -43,6 +43,11 @@ boards: setup  ## make .venv-boards, and write Grafana's boards from deploy/graf
 boards-check: boards  ## boards against Grafana's own types, compose.yaml against its schema; needs npm
 	@cd deploy/check && npm ci --silent --no-audit --no-fund && npm run --silent check
 
+boards-pictures: boards  ## draw the boards for docs/images with Grafana's own components; slow, needs npm and chromium
+	@.ci/system-packages
+	@cd deploy/pictures && npm ci --silent --no-audit --no-fund
+	@PATH="$$PATH:/usr/sbin" $(BIN)/python deploy/pictures/take.py
+
 clean:  ## remove what the targets made: environments, caches, demo data
-	rm -rf .venv .venv-boards deploy/check/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf .venv .venv-boards deploy/check/node_modules deploy/pictures/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
