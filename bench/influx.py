@@ -54,15 +54,11 @@ def main() -> None:
         sys.exit("influxd is not installed: `apt-get install influxdb`")
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         root = Path(folder)
-        database = Influxd(root / "influxd")
-        database.start()
-        try:
+        with _database(root / "influxd") as database:
             found = [_forwarded(root / f"{n}", database, options.lines, gzip=False) for n in range(options.rounds)]
             packed = [_forwarded(root / f"z{n}", database, options.lines, gzip=True) for n in range(options.rounds)]
             points = [_points(database, min(options.lines, 40_000)) for _ in range(options.rounds)]
-            killed = _kills(root / "kills", database, options.kills, options.seed) if options.kills else None
-        finally:
-            database.stop()
+        killed = _kills(root / "kills", options.kills, options.seed) if options.kills else None
     report = {
         "machine": f"{platform.processor() or platform.machine()}, {platform.system()} {platform.release()}",
         "date": datetime.now(UTC).date().isoformat(),
@@ -89,6 +85,16 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="where journal and database lie; its disk is part of the figures")
     return parser.parse_args()
+
+
+@contextmanager
+def _database(folder: Path) -> Iterator[Influxd]:
+    database = Influxd(folder)
+    database.start()
+    try:
+        yield database
+    finally:
+        database.stop()
 
 
 def _forwarded(root: Path, database: Influxd, lines: int, *, gzip: bool) -> tuple[float, float]:
@@ -147,8 +153,14 @@ def _point(block: Any, row: tuple[Any, ...]) -> Point:
     return point.field("spo2", named["value"]).field("spo2_reason", float(named["reason"])).field("spo2_quality", 1.0)
 
 
-def _kills(root: Path, database: Influxd, kills: int, seed: int) -> dict[str, Any]:
+def _kills(root: Path, kills: int, seed: int) -> dict[str, Any]:
+    """In a database of its own: one that held the lines of all rounds would start for longer than it lives."""
     root.mkdir()
+    with _database(root / "influxd") as database:
+        return _killed(root, database, kills, seed)
+
+
+def _killed(root: Path, database: Influxd, kills: int, seed: int) -> dict[str, Any]:
     settings = ('name = "ward"', 'kind = "influx1"', f'url = "{database.url}"', 'database = "kills"')
     config = "\n".join(("[[influx]]", *settings, "allow_http = true"))
     found = influx_kills.run_kills(database, config, root, kills=kills, lines=2_001, pace=1.0, seed=seed)

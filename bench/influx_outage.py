@@ -115,8 +115,8 @@ def _prepared(root: Path, database: Influxd) -> Influxd:
 
 
 def _board(database: Influxd) -> str:
-    """The newest pulse rate of one wearable."""
-    ask = "SELECT last(pulse_rate) FROM vitals WHERE device = 'w-000000'"
+    """The newest saturation of one wearable."""
+    ask = "SELECT last(spo2) FROM vitals WHERE device = 'w-000000'"
     return f"{database.url}/query?{urlencode({'db': 'vitals', 'epoch': 'ns', 'q': ask})}"
 
 
