@@ -27,7 +27,7 @@ from vitals.journal import Journal, Record
 
 GATHER_S: Final = 1.0  # between portions while it keeps up: a board is refreshed every few seconds
 PORTION: Final = 1_000  # records at once
-PORTION_BYTES: Final = 4 << 20  # 90,000 readings: a quarter as many cost a tenth more; read in 5 ms, decoded in a thread
+PORTION_BYTES: Final = 4 << 20  # 90,000 readings, read in 5 ms, decoded in a thread; a quarter of it costs a tenth more
 KEEP_EVERY_S: Final = 1.0  # while behind: acknowledgements wait for the commit of a cursor, the file being theirs
 LIFE_EVERY_S: Final = 5.0  # how soon a restart of a target that forgets is noticed
 FIRST_RETRY_S: Final = 1.0
