@@ -9,7 +9,7 @@ outage (`alerts.history`). One that came before, or for which it is too late, ch
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from alerts.alarms import AlarmBook
 from alerts.annotations import annotate
@@ -108,6 +108,7 @@ class LateSamples:
         for index, rule in enumerate(now.rules):
             if held.level(index) != now.level(index):
                 tracker = Tracker.of(rule) if now.trackers is None else now.trackers[index]
+                self._date_back(stream, rule, differences[index])
                 last = None if differences[index].first and not tracker.level else _last([sample, *place.after], rule)
                 for reading in filter(None, (differences[index].first, last)):
                     told = reading._replace(live=now_ns - reading.at_ns <= LIVE_WINDOW_NS)
@@ -135,6 +136,17 @@ class LateSamples:
             if ended is not None:
                 vote = self._walk.vote_of(stream, rule)
                 annotate(self._book, vote, rule, ended, self._table.told_by(stream))
+
+    def _date_back(self, stream: int, rule: Rule, comparison: Comparison) -> None:
+        """Let an alarm that is open already begin when what is found now began, and annotate the time between."""
+        going_on, vote = comparison.open, self._walk.vote_of(stream, rule)
+        alarm = self._book.open.get(vote[0])
+        if going_on is None or not going_on.found or alarm is None or not alarm.votes:
+            return
+        before = replace(going_on, end_ns=alarm.raised_at_ns)
+        if before.begin_ns < before.end_ns:
+            alarm.raised_at_ns = before.begin_ns
+            annotate(self._book, vote, rule, before, self._table.told_by(stream))
 
     def _go_on(self, stream: int, now: Retrace) -> None:
         """Let the stream be what it is with the sample; the newest one is the same as before."""

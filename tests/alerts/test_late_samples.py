@@ -13,7 +13,7 @@ from msgspec import structs
 
 from alerts.cells import LIVE_WINDOW_NS
 from alerts.engine import Engine
-from alerts.events import GATEWAY_DOWN, INTAKE_DOWN, NO_DATA, RADIO_DOWN, AlarmEvent, Transition
+from alerts.events import GATEWAY_DOWN, INTAKE_DOWN, NO_DATA, RADIO_DOWN, AlarmEvent, Kind, Transition
 from alerts.measure_settings import Falling, Measures
 from alerts.recall import needed_after, recall
 from alerts.snapshot import decode_snapshot, encode_snapshot, restore
@@ -81,8 +81,13 @@ def opened(engine: Engine) -> dict[object, object]:
 
 
 def told(events: Sequence[AlarmEvent]) -> dict[tuple[str, str], list[tuple[int, int]]]:
-    """When what follows from samples was present."""
-    return account(event for event in events if of_samples(event.condition))
+    """When what follows from samples was present.
+
+    Without what several signals of a device tell together, such as that it is off: they are judged one after the other,
+    so that its beginning and end are exact to a block. What it is in the end is compared elsewhere.
+    """
+    single = (event for event in events if event.kind is Kind.PHYSIOLOGICAL)
+    return account(event for event in single if of_samples(event.condition))
 
 
 def shuffled(readings: Sequence[Reading], delays_s: Sequence[int]) -> list[Reading]:
