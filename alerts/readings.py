@@ -81,22 +81,32 @@ def read(
 def _collect(slots: Mapping[int, list[Row]], table: StreamTable, links: Links, now_ns: int) -> _Said:
     said = _Said()
     origins = {slot: _origin(table.slots[slot][1], {row.vital for row in rows}) for slot, rows in slots.items()}
+    lasts = {slot: _lasts_ns(slot, rows, links) for slot, rows in slots.items()}
     for slot, rows in slots.items():
-        device = table.slots[slot][1]
+        patient, device = table.slots[slot]
         best = is_best(device)
-        stale = any(now_ns - row.fresh_at_ns > STALE_NS for row in rows)
+        wearable = table.slot(patient, source_of(device))
+        since_ns = [now_ns - lasts.get(row.source if best else wearable, STALE_NS) for row in rows]
+        stale = any(row.fresh_at_ns < since for row, since in zip(rows, since_ns, strict=True))
         silent = _silence(slot, slots, table, links, now_ns) if stale else Reason.RADIO_LOST
-        for row in rows:
+        for row, fresh_ns in zip(rows, since_ns, strict=True):
             if row.vital == Vital.BATTERY and row.valid_at_ns != NEVER:
                 said.battery_pct = row.value if said.battery_pct is None else min(said.battery_pct, row.value)
             elif row.vital in SHOWN:
                 source = row.source if best and row.source in slots else slot
-                reading = _reading(row, table.slots[source][1], origins[source], silent, now_ns)
+                reading = _reading(row, table.slots[source][1], origins[source], silent, fresh_ns)
                 if best:
                     said.best[reading.vital] = reading
                 else:
                     said.devices.setdefault(reading.vital, []).append(reading)
     return said
+
+
+def _lasts_ns(slot: int, rows: list[Row], links: Links) -> int:
+    """How long a value is current: once a silence is announced, no longer than until that."""
+    quiet = links.down | links.deaf
+    announced = slot in links.silence.slots or any(row.gateway in quiet for row in rows)
+    return min(STALE_NS, links.silence.technical.delay_ns) if announced else STALE_NS
 
 
 def _shown(vital: Vital, said: _Said) -> TileVital | None:
@@ -166,8 +176,8 @@ def _silence(slot: int, slots: Mapping[int, list[Row]], table: StreamTable, link
     return Reason.POOR_SIGNAL if sends or is_best(device) else links.reason(source)
 
 
-def _reading(row: Row, device: str, origin: Origin, silent: Reason, now_ns: int) -> TileVital:
-    if now_ns - row.fresh_at_ns > STALE_NS or row.reason >= Reason.RADIO_LOST:
+def _reading(row: Row, device: str, origin: Origin, silent: Reason, fresh_ns: int) -> TileVital:
+    if row.fresh_at_ns < fresh_ns or row.reason >= Reason.RADIO_LOST:
         told = Reason(row.reason) if row.reason >= Reason.RADIO_LOST else silent
     elif row.reason != Reason.PRESENT:
         told = Reason(row.reason)

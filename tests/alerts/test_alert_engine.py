@@ -139,6 +139,17 @@ def test_a_device_that_falls_silent_is_no_data_with_the_reason() -> None:
     assert told(world.run(70, 71, "d-0", "d-1")) == [("no_data", "ended")]
 
 
+def test_a_value_is_no_longer_current_once_its_silence_is_announced() -> None:
+    world = World()
+    world.run(0, 40, "d-0", "d-1")
+    world.run(40, 48, "d-1")
+    assert world.engine.tiles(T0 + 48 * S)[0].vitals[0].value == 80.0
+    world.run(48, 54, "d-1")
+    tile = world.engine.tiles(T0 + 54 * S)[0]
+    assert {(v.value, v.last_value is None, v.reason) for v in tile.vitals} == {(None, False, Reason.RADIO_LOST)}
+    assert world.engine.tiles(T0 + 54 * S)[1].vitals[0].value == 80.0
+
+
 def test_a_device_that_never_spoke_is_said_to_be_so() -> None:
     world = World()
     world.run(0, 40, "d-0")

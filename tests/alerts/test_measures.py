@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -310,8 +311,10 @@ def brought(seconds: list[tuple[list[Row], list[Quality]]], received_s: float) -
 
 
 def going_on(engine: Engine) -> tuple[object, ...]:
+    """What is going on. Which alarm tells of a fall is decided at the end of a block, for the last fall in it."""
     watch, table = engine.course.watch, engine.table
-    return watch.falls, watch.areas, table.heeded[: table.size].tobytes(), watch.looks.kept[: table.size].tobytes()
+    falls = {stream: replace(fall, told_with="") for stream, fall in watch.falls.items()}
+    return falls, watch.areas, table.heeded[: table.size].tobytes(), watch.looks.kept[: table.size].tobytes()
 
 
 @given(_courses, st.lists(st.integers(0, 300), max_size=6), st.booleans())
