@@ -196,7 +196,8 @@ class Links:
         technical = self.silence.technical
         stale = self.silence.stale(now_ns, technical.delay_ns)
         lasting = self.silence.stale(now_ns, technical.escalates_after_ns)
-        mute = [i for i, gateway in enumerate(self.gateways) if now_ns - gateway.data_ns > technical.delay_ns]
+        quiet_ns = technical.delay_ns // 2  # less than the whole: its last samples were older than their arrival
+        mute = [i for i, gateway in enumerate(self.gateways) if now_ns - gateway.data_ns > quiet_ns]
         waiting = self.silence.waiting(lasting, [i for i in mute if i not in self.down])
         due = self.silence.due(stale & ~waiting, self.since_ns, now_ns)
         self._judge_radios(due, lasting, behind, now_ns)

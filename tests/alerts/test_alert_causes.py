@@ -85,11 +85,14 @@ def test_wearables_that_leave_one_after_the_other_are_no_radio_that_hangs() -> N
     assert raised == [("no_data", "3-00"), ("no_data", "3-01")]
 
 
-def test_wearables_of_a_gateway_that_brings_nothing_wait_for_the_word_about_it() -> None:
+@pytest.mark.parametrize("transit_s", [0.01, 1.0, 3.0])
+def test_wearables_of_a_gateway_that_brings_nothing_wait_for_the_word_about_it(transit_s: float) -> None:
     world = World(single_device_ward(3))
-    world.run(0, 10, "d-0", "d-1", "d-2")
-    hear_status(world, 10)
-    for tenth in range(101, 330):
+    for at_s in range(10):
+        arrived_s = at_s + transit_s
+        world.play(block(second(at_s, "d-0", "d-1", "d-2"), received_s=arrived_s), arrived_s)
+    hear_status(world, 13)
+    for tenth in range(131, 330):
         world.wait(tenth / 10)
     assert world.history == []
     gone = GatewayStatus("gw-1", Presence.OFFLINE, T0 + 33 * S)
